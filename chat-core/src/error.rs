@@ -1,0 +1,246 @@
+//! What can go wrong, as values: one table of codes and statuses for every door.
+
+use std::{borrow::Cow, collections::BTreeMap, time::Duration};
+
+use crate::StoreError;
+
+/// Any source of an error, kept for the log and never shown to a client.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// What went wrong, in the domain's words.
+///
+/// `Display` is a sentence for the person at the other end: it carries nothing of a driver, a path or a secret.
+/// What lies behind it is the [`source`](std::error::Error::source).
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Fields of the input that are not as they must be.
+    #[error("{0}")]
+    Validation(Invalid),
+    /// The body is not JSON, or not an object.
+    #[error("The body must be a JSON object: {0}.")]
+    InvalidJson(String),
+    /// Something that should be an id is not one.
+    #[error("That is not an id: an id is 24 hex characters.")]
+    InvalidId,
+    /// No token, or one that is malformed, expired or revoked.
+    #[error("Sign in first.")]
+    Unauthenticated,
+    /// Wrong e-mail or wrong password; never said which.
+    #[error("Wrong e-mail or password.")]
+    InvalidCredentials,
+    /// Known, but not allowed.
+    #[error("{0}")]
+    Forbidden(Cow<'static, str>),
+    /// The shield takes the client for a bot.
+    #[error("Automated clients are not allowed here.")]
+    BotDenied,
+    /// A browser sent this from a site that is not on the list.
+    #[error("Requests from this origin are not allowed.")]
+    OriginDenied,
+    /// Not there, or not yours to see.
+    #[error("{0} not found.")]
+    NotFound(&'static str),
+    /// The path exists, the method does not. Carries what is allowed, for the `Allow` header.
+    #[error("This method is not allowed here.")]
+    MethodNotAllowed(String),
+    /// The client took too long to send its request.
+    #[error("The request took too long to arrive.")]
+    RequestTimeout,
+    /// More bytes than the limit.
+    #[error("That is too large: the limit is {limit} bytes.")]
+    PayloadTooLarge {
+        /// Bytes that would have been taken.
+        limit: usize,
+    },
+    /// Neither JSON nor, where a file is taken, `multipart/form-data`.
+    #[error("Send {0}.")]
+    UnsupportedMediaType(&'static str),
+    /// There is an account with that e-mail.
+    #[error("This e-mail is already in use.")]
+    EmailTaken,
+    /// Too many requests.
+    #[error("Too many requests: try again in {} s.", .0.retry_after.as_secs().max(1))]
+    RateLimited(RateLimited),
+    /// Something needed is down or full for the moment; nothing was changed, or what was changed is whole.
+    #[error("The service is busy or unavailable: try again shortly.")]
+    Unavailable(Unavailable),
+    /// A bug. The id stands in the log beside the source.
+    #[error("Something went wrong here. Report it with this id: {id}.")]
+    Internal {
+        /// Names this occurrence in the log.
+        id: String,
+        /// What happened, for the log.
+        source: BoxError,
+    },
+}
+
+/// Fields that were refused, each with the reason.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Invalid {
+    /// Field name to a phrase that says what is wrong.
+    pub fields: BTreeMap<&'static str, Cow<'static, str>>,
+}
+
+impl std::fmt::Display for Invalid {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Check your input:")?;
+        for (i, (field, reason)) in self.fields.iter().enumerate() {
+            write!(f, "{} {field}: {reason}", if i == 0 { "" } else { ";" })?;
+        }
+        f.write_str(".")
+    }
+}
+
+/// A limit that was hit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RateLimited {
+    /// The name of the policy.
+    pub policy: &'static str,
+    /// Requests in a window.
+    pub limit: u32,
+    /// The window.
+    pub window: Duration,
+    /// When the next request has a chance.
+    pub retry_after: Duration,
+}
+
+/// Something needed is not there for the moment.
+#[derive(Debug)]
+pub struct Unavailable {
+    /// What is missing, for the log.
+    pub what: &'static str,
+    /// When it makes sense to try again.
+    pub retry_after: Duration,
+    /// What happened, for the log.
+    pub source: Option<BoxError>,
+}
+
+/// The stable, machine-readable name of an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "each is documented at its `Error`")]
+pub enum Code {
+    ValidationFailed,
+    InvalidJson,
+    InvalidId,
+    Unauthenticated,
+    InvalidCredentials,
+    Forbidden,
+    BotDenied,
+    OriginDenied,
+    NotFound,
+    MethodNotAllowed,
+    RequestTimeout,
+    PayloadTooLarge,
+    UnsupportedMediaType,
+    EmailTaken,
+    RateLimited,
+    Unavailable,
+    Internal,
+}
+
+impl Code {
+    /// The one table: each code with its text and its HTTP status.
+    const fn row(self) -> (&'static str, u16) {
+        match self {
+            Self::ValidationFailed => ("validation_failed", 400),
+            Self::InvalidJson => ("invalid_json", 400),
+            Self::InvalidId => ("invalid_id", 400),
+            Self::Unauthenticated => ("unauthenticated", 401),
+            Self::InvalidCredentials => ("invalid_credentials", 401),
+            Self::Forbidden => ("forbidden", 403),
+            Self::BotDenied => ("bot_denied", 403),
+            Self::OriginDenied => ("origin_denied", 403),
+            Self::NotFound => ("not_found", 404),
+            Self::MethodNotAllowed => ("method_not_allowed", 405),
+            Self::RequestTimeout => ("request_timeout", 408),
+            Self::PayloadTooLarge => ("payload_too_large", 413),
+            Self::UnsupportedMediaType => ("unsupported_media_type", 415),
+            Self::EmailTaken => ("email_taken", 409),
+            Self::RateLimited => ("rate_limited", 429),
+            Self::Internal => ("internal", 500),
+            Self::Unavailable => ("unavailable", 503),
+        }
+    }
+
+    /// As clients see it, `snake_case`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        self.row().0
+    }
+
+    /// The HTTP status that goes with it.
+    #[must_use]
+    pub const fn status(self) -> u16 {
+        self.row().1
+    }
+}
+
+impl Error {
+    /// The stable code.
+    #[must_use]
+    pub const fn code(&self) -> Code {
+        match self {
+            Self::Validation(_) => Code::ValidationFailed,
+            Self::InvalidJson(_) => Code::InvalidJson,
+            Self::InvalidId => Code::InvalidId,
+            Self::Unauthenticated => Code::Unauthenticated,
+            Self::InvalidCredentials => Code::InvalidCredentials,
+            Self::Forbidden(_) => Code::Forbidden,
+            Self::BotDenied => Code::BotDenied,
+            Self::OriginDenied => Code::OriginDenied,
+            Self::NotFound(_) => Code::NotFound,
+            Self::MethodNotAllowed(_) => Code::MethodNotAllowed,
+            Self::RequestTimeout => Code::RequestTimeout,
+            Self::PayloadTooLarge { .. } => Code::PayloadTooLarge,
+            Self::UnsupportedMediaType(_) => Code::UnsupportedMediaType,
+            Self::EmailTaken => Code::EmailTaken,
+            Self::RateLimited(_) => Code::RateLimited,
+            Self::Unavailable(_) => Code::Unavailable,
+            Self::Internal { .. } => Code::Internal,
+        }
+    }
+
+    /// One field that is not as it must be.
+    #[must_use]
+    pub fn invalid(field: &'static str, reason: impl Into<Cow<'static, str>>) -> Self {
+        Self::Validation(Invalid { fields: BTreeMap::from([(field, reason.into())]) })
+    }
+
+    /// A bug: logs it under a new id and keeps the source.
+    #[must_use]
+    pub fn internal(source: impl Into<BoxError>) -> Self {
+        let source = source.into();
+        let id = crate::random::name::<6>();
+        tracing::error!(error_id = %id, error = ?source, "internal error");
+        Self::Internal { id, source }
+    }
+
+    /// Something needed is down or full: logs it and says when to try again.
+    #[must_use]
+    pub fn unavailable(what: &'static str, source: Option<BoxError>) -> Self {
+        tracing::warn!(what, error = ?source, "unavailable");
+        Self::Unavailable(Unavailable { what, retry_after: Duration::from_secs(1), source })
+    }
+
+    /// When to try again, where that is known.
+    #[must_use]
+    pub const fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::RateLimited(limited) => Some(limited.retry_after),
+            Self::Unavailable(unavailable) => Some(unavailable.retry_after),
+            _ => None,
+        }
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::NotFound(what) => Self::NotFound(what),
+            StoreError::Unavailable(source) => Self::unavailable("store", Some(source)),
+            error @ (StoreError::AlreadyExists(_) | StoreError::Other(_)) => Self::internal(error),
+        }
+    }
+}

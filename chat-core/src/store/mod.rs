@@ -1,0 +1,182 @@
+//! Where everything is kept: a trait per aggregate, and [`Store`] as their sum.
+//!
+//! # Your own store
+//!
+//! Implement the five traits for one type, then `Store`, which has nothing left to do but to say that it is
+//! reachable and to close. Every method states what it promises; `chat_core::store::conformance` (feature
+//! `conformance`) checks those promises, against your store as against the ones that come with this crate.
+//!
+//! All methods take `&self`, may be called from many tasks at once, and must not block an async thread. A future of
+//! theirs may be dropped at any moment: what it had begun to write must then be whole or not there at all.
+
+#[cfg(feature = "conformance")]
+pub mod conformance;
+mod records;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
+
+use async_trait::async_trait;
+
+pub use self::records::*;
+#[cfg(feature = "sqlite")]
+pub use self::sqlite::SqliteStore;
+use crate::{BoxError, ChatId, MessageId, Timestamp, UserId};
+
+/// What a store answers when it can't do as asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// A thing that the call needs is not there; names the kind (`"User"`, `"Chat"`), capitalised.
+    #[error("{0} not found")]
+    NotFound(&'static str),
+    /// Another record has this value of a unique field (`"email"`).
+    #[error("{0} exists already")]
+    AlreadyExists(&'static str),
+    /// Not reachable, full, read-only or overloaded: worth trying again. Nothing of the call was written.
+    #[error("the store is unavailable")]
+    Unavailable(#[source] BoxError),
+    /// Anything else: a bug, or data that is not what this store wrote.
+    #[error("the store failed")]
+    Other(#[source] BoxError),
+}
+
+/// The result of a store's method.
+pub type Result<T, E = StoreError> = std::result::Result<T, E>;
+
+/// Accounts.
+#[async_trait]
+pub trait Users {
+    /// Adds an account.
+    ///
+    /// # Errors
+    /// [`StoreError::AlreadyExists`] when an account has the same e-mail by [`email_key`], also if it is added at
+    /// this very moment.
+    async fn insert_user(&self, user: &UserRecord) -> Result<()>;
+
+    /// The account with this id.
+    async fn user(&self, id: UserId) -> Result<Option<UserRecord>>;
+
+    /// The account with this e-mail, compared by [`email_key`].
+    async fn user_by_email(&self, email: &str) -> Result<Option<UserRecord>>;
+
+    /// Applies a change of the profile in one step and returns the account before and after it.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when there is no such account.
+    async fn update_profile(&self, id: UserId, change: &ProfileChange, at: Timestamp) -> Result<ProfileUpdate>;
+
+    /// Stores that the user came or went at `at`: `is_online` and `last_seen`. Not a change of the profile:
+    /// `updated_at` stays. Of a user who does not exist: nothing happens.
+    async fn set_presence(&self, id: UserId, is_online: bool, at: Timestamp) -> Result<()>;
+
+    /// Marks everybody as offline, after a start: whoever was online was so in a process that is gone. Returns how
+    /// many were. `last_seen` stays.
+    async fn all_offline(&self) -> Result<u64>;
+
+    /// Accounts but `except`, ordered by [`name_key`] and then by id; those after the account `after`, at most
+    /// `limit`. An unknown `after` gives [`StoreError::NotFound`].
+    async fn users_by_name(&self, except: UserId, after: Option<UserId>, limit: usize) -> Result<Vec<UserRecord>>;
+}
+
+/// Messages: each chat is a log that is only appended to.
+#[async_trait]
+pub trait Messages {
+    /// Appends messages, each to its chat, in the order given.
+    ///
+    /// When the result is there, each `New` message is durable: it survives the end of the process or of the
+    /// machine. One outcome per message, in the same order; a message that fails does not hinder the others.
+    ///
+    /// - `seq` is the chat's last one + 1, starting from 1, without a hole and without a repeat, also when several
+    ///   processes append.
+    /// - `created_at` (and `updated_at`) is `at`, or the chat's last `created_at` where that is later: within a chat,
+    ///   time does not run backwards.
+    /// - Where the sender already has a message with this `client_id`, in whichever chat and also in the same call or
+    ///   at this very moment, nothing is appended and that message is the outcome ([`Appended::Repeat`]).
+    /// - The first message to a `receiver` makes the chat, with both as its members.
+    /// - The sender's read watermark moves to the new `seq`; the chat moves to the front of every member's list.
+    ///
+    /// # Errors
+    /// Per message: [`StoreError::NotFound`] (`"User"`) when the chat does not exist yet and its sender or receiver
+    /// doesn't either; `"Chat"` when there is no `receiver` and no such chat, or the sender is not a member.
+    async fn append(&self, messages: Vec<NewMessage>) -> Vec<Result<Appended>>;
+
+    /// The message with this id.
+    async fn message(&self, id: MessageId) -> Result<Option<MessageRecord>>;
+
+    /// The message that this sender sent under this `client_id`.
+    async fn message_by_client_id(&self, sender: UserId, client_id: &str) -> Result<Option<MessageRecord>>;
+
+    /// The last `limit` messages of a chat, or those below the seq `before`; by `seq` ascending, deleted ones
+    /// included. Costs by `limit`, not by the length of the chat.
+    async fn page(&self, chat: ChatId, before: Option<u64>, limit: usize) -> Result<Vec<MessageRecord>>;
+
+    /// Soft delete: marks the message, and clears its body and image for good. The record stays in its place in the
+    /// log. Done again it changes nothing. `None`: there is no such message.
+    async fn delete_message(&self, id: MessageId, at: Timestamp) -> Result<Option<Deletion>>;
+
+    /// All messages, in a fixed order of the store's choosing, those after the one at `after`; at most `limit`.
+    /// A message appended during the walk may or may not be met.
+    async fn walk_messages(&self, after: Option<MessagePosition>, limit: usize) -> Result<Vec<MessageRecord>>;
+
+    /// Replaces bodies, each only where it still is what it was; durable when the result is there. Returns how many
+    /// it replaced. `updated_at` stays: nobody sees a difference.
+    async fn replace_bodies(&self, changes: Vec<BodyChange>) -> Result<u64>;
+}
+
+/// Conversations and who has read how far.
+#[async_trait]
+pub trait Chats {
+    /// The chat as this user sees it; `None` when there is none or the user is not a member.
+    async fn chat(&self, chat: ChatId, user: UserId) -> Result<Option<ChatState>>;
+
+    /// The user's chats, latest activity first (then by id, descending), those after the position `after`; at most
+    /// `limit`. Costs by `limit`, not by how many chats, messages or users there are.
+    async fn chats_of(&self, user: UserId, after: Option<ChatPosition>, limit: usize) -> Result<Vec<ChatEntry>>;
+
+    /// Moves the user's read watermark up to `up_to`, or to the newest message; never beyond that and never back.
+    /// Returns the state afterwards; `None` when there is no such chat or the user is not a member.
+    async fn mark_read(&self, chat: ChatId, user: UserId, up_to: Option<u64>) -> Result<Option<ChatState>>;
+
+    /// Everyone who shares a chat with this user, each once, without the user, in no particular order.
+    async fn partners(&self, user: UserId) -> Result<Vec<UserId>>;
+}
+
+/// Sign-ins that were ended before they expired.
+#[async_trait]
+pub trait Sessions {
+    /// Remembers, durably, that a session was ended. Done again it changes nothing.
+    async fn revoke_session(&self, revocation: Revocation) -> Result<()>;
+
+    /// Every revocation whose token has not expired at `now`.
+    async fn revocations(&self, now: Timestamp) -> Result<Vec<Revocation>>;
+
+    /// Forgets revocations of tokens that have expired at `now`, which are refused anyway. Returns how many.
+    async fn forget_revocations(&self, now: Timestamp) -> Result<u64>;
+}
+
+/// Small notes that the service keeps for itself, such as how far a rotation has come.
+#[async_trait]
+pub trait Notes {
+    /// The note under this key.
+    async fn note(&self, key: &str) -> Result<Option<String>>;
+
+    /// Writes a note, durably, over the one that was there.
+    async fn put_note(&self, key: &str, value: &str) -> Result<()>;
+}
+
+/// The sum: everything that [`ChatService`](crate::ChatService) needs of a store.
+#[async_trait]
+pub trait Store: Users + Messages + Chats + Sessions + Notes + std::fmt::Debug + Send + Sync + 'static {
+    /// `Ok` when a read and a write have a chance now. For readiness probes: cheap, and bounded in time.
+    async fn ping(&self) -> Result<()>;
+
+    /// Writes what is pending and lets go of files and connections. Whatever is called afterwards fails with
+    /// [`StoreError::Unavailable`].
+    async fn close(&self) -> Result<()>;
+
+    /// How many calls of [`Messages::append`] may be under way at once to good effect. A store that gathers writes
+    /// into one transaction wants 1: whatever waits then goes into the next call.
+    fn append_lanes(&self) -> usize {
+        1
+    }
+}
