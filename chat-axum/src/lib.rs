@@ -1,1 +1,38 @@
-//! Placeholder.
+#![doc = include_str!("../README.md")]
+
+mod adapter;
+mod user;
+
+use axum::Router;
+#[cfg(feature = "socketio")]
+use chat_core::socketio::SocketIoDoor;
+use chat_core::{ChatService, http::HttpDoor};
+
+use self::adapter::Adapter;
+pub use self::user::{CurrentUser, Rejection};
+
+/// The routes of the chat: the HTTP API below `/api`, and Socket.IO at `/socket.io`.
+///
+/// [`merge`](Router::merge) it into an application's router, or [`nest`](Router::nest) it below a prefix (and then
+/// tell the service, with [`public_url`](chat_core::ChatServiceBuilder::public_url)). It has no fallback, no state and
+/// no layer: those of the application stay as they are.
+///
+/// Serve the application with
+/// [`into_make_service_with_connect_info::<SocketAddr>()`](Router::into_make_service_with_connect_info), so that limits
+/// count each client by its address; without it all clients share them.
+#[must_use]
+pub fn router<S: Clone + Send + Sync + 'static>(chat: &ChatService) -> Router<S> {
+    let mut router = Router::new();
+    let door = Adapter::new(HttpDoor::new(chat));
+    for path in HttpDoor::paths() {
+        router = router.route_service(path, door.clone());
+    }
+    #[cfg(feature = "socketio")]
+    {
+        let door = Adapter::new(SocketIoDoor::new(chat));
+        for path in [SocketIoDoor::PATH.to_owned(), format!("{}/", SocketIoDoor::PATH)] {
+            router = router.route_service(&path, door.clone());
+        }
+    }
+    router
+}

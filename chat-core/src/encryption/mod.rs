@@ -1,0 +1,57 @@
+//! Encryption of what people write: AES-256-GCM under a ring of keys.
+
+mod key_ring;
+mod rotate;
+mod seal;
+
+pub use self::{
+    key_ring::{EncryptionKey, InvalidKeys, KeyRing},
+    rotate::RotationReport,
+    seal::{Binding, Unreadable},
+};
+use crate::{Error, Result, service::Shared};
+
+/// The service's keys at work; from [`ChatService::encryption`](crate::ChatService::encryption).
+#[derive(Debug, Clone, Copy)]
+pub struct Encryption<'a>(pub(crate) &'a Shared);
+
+impl Encryption<'_> {
+    /// Seals a text under the first key.
+    #[must_use]
+    pub fn seal(&self, binding: &Binding, text: &str) -> String {
+        self.0.keys.seal(binding, text)
+    }
+
+    /// Opens a sealed text.
+    ///
+    /// # Errors
+    /// [`Unreadable`] when it was changed or moved, or its key is not in the ring.
+    pub fn open(&self, binding: &Binding, sealed: &str) -> Result<String, Unreadable> {
+        self.0.keys.open(binding, sealed)
+    }
+
+    /// Re-encrypts every message that is not under the first key, in small steps beside everything else.
+    ///
+    /// It keeps its place in the store: called again after a restart, or after a call whose future was dropped, it
+    /// goes on from there. After a walk that came to its end it begins a new one. Calls at the same time wait for one
+    /// another. What no key opens is left as it is and counted.
+    ///
+    /// # Errors
+    /// When the store is unavailable; call it again later.
+    pub async fn rotate(&self) -> Result<RotationReport> {
+        let (store, keys, gate) = (self.0.store.clone(), self.0.keys.clone(), self.0.rotation.clone());
+        let walk = async move {
+            let _one_at_a_time = gate.lock().await;
+            rotate::rotate(store, keys).await
+        };
+        self.0.tasks.spawn(walk).await.map_err(Error::internal)?
+    }
+
+    /// Whether messages may be left that are not under the first key: no walk to it has come to its end yet.
+    ///
+    /// # Errors
+    /// When the store is unavailable.
+    pub async fn is_rotation_pending(&self) -> Result<bool> {
+        rotate::is_pending(&*self.0.store, &self.0.keys).await
+    }
+}

@@ -1,0 +1,87 @@
+//! What happens, as it is told to those whom it concerns.
+
+use std::{
+    ops::Deref,
+    sync::{Arc, OnceLock},
+};
+
+use serde::Serialize;
+
+use crate::{Timestamp, UserId, messages::Message};
+
+/// Something that happened. Serialised it is the payload that clients see (camelCase).
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+#[non_exhaustive]
+pub enum Event {
+    /// A message was sent.
+    MessageSent(Message),
+    /// A message was deleted: `is_deleted`, and nothing left of what it said.
+    MessageDeleted(Message),
+    /// Somebody writes to you, or no longer does.
+    #[serde(rename_all = "camelCase")]
+    Typing {
+        /// Who.
+        sender_id: UserId,
+        /// Whether they do.
+        is_typing: bool,
+    },
+    /// Somebody with whom you share a chat came or went.
+    #[serde(rename_all = "camelCase")]
+    Presence {
+        /// Who.
+        user_id: UserId,
+        /// Whether they are here.
+        is_online: bool,
+        /// When they came or went.
+        last_seen: Timestamp,
+    },
+    /// Once, first of all, on a connection that counts for presence: those of your chat partners who are here.
+    OnlineUsers(Vec<UserId>),
+}
+
+impl Event {
+    /// Its name on the wire.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::MessageSent(_) => "sendMessage",
+            Self::MessageDeleted(_) => "deleteMessage",
+            Self::Typing { .. } => "typing",
+            Self::Presence { .. } => "presence",
+            Self::OnlineUsers(_) => "onlineUsers",
+        }
+    }
+}
+
+/// An event on its way to many: made once, and encoded once for all who speak the same protocol.
+#[derive(Debug, Clone)]
+pub struct SharedEvent(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    event: Event,
+    socketio: OnceLock<String>,
+}
+
+impl SharedEvent {
+    /// Makes it ready to be shared.
+    #[must_use]
+    pub fn new(event: Event) -> Self {
+        Self(Arc::new(Inner { event, socketio: OnceLock::new() }))
+    }
+
+    /// The Socket.IO packet, encoded by the first who asks.
+    #[cfg_attr(not(feature = "socketio"), allow(dead_code))]
+    pub(crate) fn socketio(&self, encode: impl FnOnce(&Event) -> String) -> &str {
+        self.0.socketio.get_or_init(|| encode(&self.0.event))
+    }
+}
+
+impl Deref for SharedEvent {
+    type Target = Event;
+
+    fn deref(&self) -> &Event {
+        &self.0.event
+    }
+}

@@ -1,0 +1,289 @@
+//! The hub: who is connected, and how an event reaches them.
+
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicU64, AtomicUsize, Ordering},
+};
+
+use dashmap::DashMap;
+use tokio::sync::mpsc::{self, error::TrySendError};
+
+use super::{Event, SharedEvent};
+use crate::{SessionId, UserId};
+
+/// Names one connection within this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ConnectionId(u64);
+
+/// Why the service closed a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CloseReason {
+    /// It read too slowly and its queue was full. What it missed is in the history.
+    SlowConsumer,
+    /// Its session was ended, or its token expired.
+    SignedOut,
+    /// The server goes away.
+    ShuttingDown,
+}
+
+impl CloseReason {
+    /// Its stable name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::SlowConsumer => "slow_consumer",
+            Self::SignedOut => "unauthenticated",
+            Self::ShuttingDown => "shutting_down",
+        }
+    }
+}
+
+/// Everybody who is connected to this process, by user.
+#[derive(Debug)]
+pub(crate) struct Hub {
+    users: DashMap<UserId, Vec<Entry>>,
+    next_id: AtomicU64,
+    connections: AtomicUsize,
+    delivered: AtomicU64,
+    closed_slow: AtomicU64,
+    queue: usize,
+    is_closed: OnceLock<()>,
+}
+
+/// A connection as the hub holds it. To drop it is to close it: its other end reads what is queued and then the reason.
+#[derive(Debug)]
+struct Entry {
+    id: ConnectionId,
+    session: Option<SessionId>,
+    queue: mpsc::Sender<SharedEvent>,
+    reason: Arc<OnceLock<CloseReason>>,
+}
+
+/// One live connection of a user: a bounded queue of events. To drop it is to disconnect.
+#[derive(Debug)]
+pub struct Connection {
+    id: ConnectionId,
+    user: UserId,
+    queue: mpsc::Receiver<SharedEvent>,
+    reason: Arc<OnceLock<CloseReason>>,
+    hub: Arc<Hub>,
+}
+
+impl Hub {
+    pub(crate) fn new(queue: usize) -> Self {
+        Self {
+            users: DashMap::new(),
+            next_id: AtomicU64::new(0),
+            connections: AtomicUsize::new(0),
+            delivered: AtomicU64::new(0),
+            closed_slow: AtomicU64::new(0),
+            queue,
+            is_closed: OnceLock::new(),
+        }
+    }
+
+    pub(crate) fn connect(self: &Arc<Self>, user: UserId, session: Option<SessionId>) -> Connection {
+        let id = ConnectionId(self.next_id.fetch_add(1, Ordering::Relaxed));
+        let (sender, queue) = mpsc::channel(self.queue);
+        let reason = Arc::new(OnceLock::new());
+        let entry = Entry { id, session, queue: sender, reason: reason.clone() };
+        self.connections.fetch_add(1, Ordering::Relaxed);
+        self.users.entry(user).or_default().push(entry);
+        if self.is_closed.get().is_some() {
+            self.close_where(user, CloseReason::ShuttingDown, |entry| entry.id == id);
+        }
+        Connection { id, user, queue, reason, hub: self.clone() }
+    }
+
+    /// Puts the event into the queue of each connection of the user but `except`. One whose queue is full is closed:
+    /// never a silent gap. Returns to how many it went. Never waits.
+    pub(crate) fn deliver(&self, user: UserId, event: &SharedEvent, except: Option<ConnectionId>) -> usize {
+        let Some(mut entries) = self.users.get_mut(&user) else { return 0 };
+        let mut reached = 0;
+        entries.retain(|entry| {
+            if Some(entry.id) == except {
+                return true;
+            }
+            match entry.queue.try_send(event.clone()) {
+                Ok(()) => {
+                    reached += 1;
+                    true
+                }
+                Err(TrySendError::Full(_)) => {
+                    self.closed_slow.fetch_add(1, Ordering::Relaxed);
+                    let _ = entry.reason.set(CloseReason::SlowConsumer);
+                    false
+                }
+                Err(TrySendError::Closed(_)) => false,
+            }
+        });
+        self.delivered.fetch_add(reached as u64, Ordering::Relaxed);
+        reached
+    }
+
+    /// Puts an event into the queue of one connection.
+    pub(crate) fn deliver_to(&self, user: UserId, id: ConnectionId, event: Event) {
+        if let Some(entries) = self.users.get(&user)
+            && let Some(entry) = entries.iter().find(|entry| entry.id == id)
+        {
+            // Full or gone: the connection notices itself.
+            let _ = entry.queue.try_send(SharedEvent::new(event));
+        }
+    }
+
+    /// Closes the connections of a session. Returns how many the user has left.
+    pub(crate) fn close_session(&self, user: UserId, session: SessionId) -> usize {
+        self.close_where(user, CloseReason::SignedOut, |entry| entry.session == Some(session))
+    }
+
+    /// Closes everything, and whatever connects from now on.
+    pub(crate) fn close_all(&self) {
+        let _ = self.is_closed.set(());
+        let users: Vec<_> = self.users.iter().map(|entry| *entry.key()).collect();
+        for user in users {
+            self.close_where(user, CloseReason::ShuttingDown, |_| true);
+        }
+    }
+
+    fn close_where(&self, user: UserId, reason: CloseReason, which: impl Fn(&Entry) -> bool) -> usize {
+        let Some(mut entries) = self.users.get_mut(&user) else { return 0 };
+        entries.retain(|entry| {
+            let close = which(entry);
+            if close {
+                let _ = entry.reason.set(reason);
+            }
+            !close
+        });
+        entries.len()
+    }
+
+    fn disconnect(&self, user: UserId, id: ConnectionId) {
+        if let Some(mut entries) = self.users.get_mut(&user) {
+            entries.retain(|entry| entry.id != id);
+            if entries.capacity() > 8 && entries.len() * 4 < entries.capacity() {
+                entries.shrink_to_fit();
+            }
+        }
+        self.users.remove_if(&user, |_, entries| entries.is_empty());
+        if self.connections.fetch_sub(1, Ordering::Relaxed) == 1 {
+            // Everybody has gone: what a crowd needed goes back.
+            self.users.shrink_to_fit();
+        }
+    }
+
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn delivered(&self) -> u64 {
+        self.delivered.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn closed_slow(&self) -> u64 {
+        self.closed_slow.load(Ordering::Relaxed)
+    }
+}
+
+impl Connection {
+    /// Its id.
+    #[must_use]
+    pub const fn id(&self) -> ConnectionId {
+        self.id
+    }
+
+    /// Whose it is.
+    #[must_use]
+    pub const fn user(&self) -> UserId {
+        self.user
+    }
+
+    /// The next event; `None` when the service closed the connection and everything queued before was read.
+    ///
+    /// Cancel-safe: a dropped future loses nothing.
+    pub async fn next(&mut self) -> Option<SharedEvent> {
+        self.queue.recv().await
+    }
+
+    /// As [`next`](Self::next), for streams.
+    pub(crate) fn poll_next(
+        &mut self,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<SharedEvent>> {
+        self.queue.poll_recv(context)
+    }
+
+    /// Why the service closed it, once it has.
+    #[must_use]
+    pub fn close_reason(&self) -> Option<CloseReason> {
+        self.reason.get().copied()
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.hub.disconnect(self.user, self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Timestamp;
+
+    fn event() -> SharedEvent {
+        SharedEvent::new(Event::OnlineUsers(Vec::new()))
+    }
+
+    fn user() -> UserId {
+        UserId::generate(Timestamp::now())
+    }
+
+    #[tokio::test]
+    async fn to_each_connection_of_the_user_but_one() {
+        let hub = Arc::new(Hub::new(4));
+        let (alice, bob) = (user(), user());
+        let (mut a1, mut a2, mut b) =
+            (hub.connect(alice, None), hub.connect(alice, None), hub.connect(bob, None));
+        assert_eq!(hub.deliver(alice, &event(), Some(a1.id())), 1);
+        assert_eq!(hub.deliver(bob, &event(), None), 1);
+        assert_eq!(hub.deliver(user(), &event(), None), 0);
+        assert!(a2.next().await.is_some() && b.next().await.is_some());
+        hub.deliver(alice, &event(), None);
+        assert!(a1.next().await.is_some());
+        drop((a1, a2));
+        assert_eq!((hub.connections(), hub.deliver(alice, &event(), None)), (1, 0));
+        assert_eq!(hub.users.len(), 1, "nothing is kept of who has gone");
+    }
+
+    #[tokio::test]
+    async fn the_slow_one_is_closed_and_told_why() {
+        let hub = Arc::new(Hub::new(2));
+        let alice = user();
+        let (mut slow, mut quick) = (hub.connect(alice, None), hub.connect(alice, None));
+        for _ in 0..3 {
+            hub.deliver(alice, &event(), None);
+            assert!(quick.next().await.is_some());
+        }
+        assert!(slow.next().await.is_some() && slow.next().await.is_some(), "what was queued is still read");
+        assert!(slow.next().await.is_none());
+        assert_eq!(slow.close_reason(), Some(CloseReason::SlowConsumer));
+        assert_eq!((quick.close_reason(), hub.closed_slow()), (None, 1));
+    }
+
+    #[tokio::test]
+    async fn a_session_ends_alone() {
+        let hub = Arc::new(Hub::new(2));
+        let (alice, session) = (user(), SessionId::random());
+        let mut ended = hub.connect(alice, Some(session));
+        let mut other = hub.connect(alice, Some(SessionId::random()));
+        assert_eq!(hub.close_session(alice, session), 1);
+        assert!(ended.next().await.is_none());
+        assert_eq!(ended.close_reason(), Some(CloseReason::SignedOut));
+        hub.close_all();
+        assert!(other.next().await.is_none());
+        let mut late = hub.connect(alice, None);
+        assert!(late.next().await.is_none());
+        assert_eq!(late.close_reason(), Some(CloseReason::ShuttingDown));
+    }
+}

@@ -1,0 +1,73 @@
+//! Live delivery: events, connections, typing.
+
+mod event;
+mod hub;
+mod typing;
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use futures_util::Stream;
+
+pub use self::{
+    event::{Event, SharedEvent},
+    hub::{CloseReason, Connection, ConnectionId},
+};
+pub(crate) use self::{hub::Hub, typing::Typing};
+use crate::{UserId, auth::Session, service::Shared};
+
+/// Live delivery; from [`ChatService::events`](crate::ChatService::events).
+#[derive(Debug, Clone, Copy)]
+pub struct Events<'a>(pub(crate) &'a Shared);
+
+impl Events<'_> {
+    /// Everything that concerns a user, from now on, as a stream. It does not make the user appear online; see
+    /// [`Presence::arrive`](crate::presence::Presence::arrive) for that.
+    ///
+    /// The stream ends when the service closes it: it was not read and its queue is full, or the service shuts down.
+    /// [`Subscription::close_reason`] says which.
+    #[must_use]
+    pub fn subscribe(&self, user: UserId) -> Subscription {
+        Subscription(self.0.hub.connect(user, None))
+    }
+
+    /// A live connection of a signed-in user, for the door that holds its other end. Closed when the session ends.
+    #[must_use]
+    pub fn connect(&self, session: &Session) -> Connection {
+        let connection = self.0.hub.connect(session.user, Some(session.id));
+        if self.0.revocations.contains(session.id) {
+            // Ended between the check of its token and now.
+            self.0.hub.close_session(session.user, session.id);
+        }
+        connection
+    }
+
+    /// Tells `receiver` that `sender` writes, or no longer does. It ends by itself 6 s after the last time.
+    pub fn typing(&self, sender: UserId, receiver: UserId, is_typing: bool) {
+        if sender != receiver {
+            self.0.typing.set(&self.0.hub, sender, receiver, is_typing);
+        }
+    }
+}
+
+/// A stream of what concerns a user; from [`Events::subscribe`]. To drop it is to unsubscribe.
+#[derive(Debug)]
+pub struct Subscription(Connection);
+
+impl Subscription {
+    /// Why the service ended it, once it has.
+    #[must_use]
+    pub fn close_reason(&self) -> Option<CloseReason> {
+        self.0.close_reason()
+    }
+}
+
+impl Stream for Subscription {
+    type Item = SharedEvent;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<SharedEvent>> {
+        self.0.poll_next(context)
+    }
+}

@@ -1,0 +1,76 @@
+//! `/api/messages`
+
+use super::{
+    body::picture,
+    endpoint::{Call, Reply},
+};
+use crate::{
+    ChatId, Error, Result, Timestamp,
+    messages::{Draft, To},
+    store::ChatPosition,
+};
+
+pub(super) async fn contacts(call: Call) -> Result<Reply> {
+    let (me, limit) = (call.session()?.user, call.limit()?);
+    let after = call.query("after").map(|id| id.parse()).transpose()?;
+    let page = call.chat.messages().contacts(me, after, limit).await?;
+    let next = page.next.map(|id| call.link(limit, "after", &id.to_string())).transpose()?;
+    Ok(Reply::ok(&page.items, "Your contacts.").with(next))
+}
+
+pub(super) async fn chats(call: Call) -> Result<Reply> {
+    let (me, limit) = (call.session()?.user, call.limit()?);
+    let after = call.query("after").map(|cursor| position(&cursor)).transpose()?;
+    let page = call.chat.messages().chats(me, after, limit).await?;
+    let next = page
+        .next
+        .map(|next| call.link(limit, "after", &format!("{}-{}", next.last_at.as_millis(), next.chat_id)));
+    Ok(Reply::ok(&page.items, "Your chats.").with(next.transpose()?))
+}
+
+/// Where a page of chats ended: the moment and the chat, because a chat alone may have moved since.
+fn position(cursor: &str) -> Result<ChatPosition> {
+    let (millis, id) = cursor.split_once('-').ok_or(Error::InvalidId)?;
+    let last_at = Timestamp::from_millis(millis.parse().map_err(|_| Error::InvalidId)?);
+    Ok(ChatPosition { last_at, chat_id: id.parse::<ChatId>()? })
+}
+
+pub(super) async fn conversation(call: Call) -> Result<Reply> {
+    let (me, with, limit) = (call.session()?.user, call.id()?, call.limit()?);
+    let before = call.query("before").map(|id| id.parse()).transpose()?;
+    let page = call.chat.messages().conversation(me, with, before, limit).await?;
+    let next = page.next.map(|id| call.link(limit, "before", &id.to_string())).transpose()?;
+    Ok(Reply::ok(&page.items, "The conversation.").with(next))
+}
+
+pub(super) async fn send(mut call: Call) -> Result<Reply> {
+    let (me, to) = (call.session()?.user, call.id()?);
+    let text = call.fields.string("text");
+    let inline = call.fields.string("image").filter(|url| !url.is_empty());
+    let client_id = call.fields.string("clientId");
+    std::mem::take(&mut call.fields).finish()?;
+    let image = match (call.file.take(), inline) {
+        (Some(file), _) => Some(file),
+        (None, Some(url)) => Some(picture("image", &url, call.chat.limits())?),
+        (None, None) => None,
+    };
+    let sent = call.chat.messages().send(me, To::User(to), Draft { text, image, client_id }).await?;
+    Ok(if sent.is_repeat {
+        Reply::ok(&sent.message, "Sent before.")
+    } else {
+        Reply::created(&sent.message, "Sent.")
+    })
+}
+
+pub(super) async fn delete(call: Call) -> Result<Reply> {
+    let message = call.chat.messages().delete(call.session()?.user, call.id()?).await?;
+    Ok(Reply::ok(&message, "Deleted."))
+}
+
+pub(super) async fn mark_read(mut call: Call) -> Result<Reply> {
+    let (me, with) = (call.session()?.user, call.id()?);
+    let seq = call.fields.number("seq");
+    std::mem::take(&mut call.fields).finish()?;
+    let state = call.chat.messages().mark_read(me, with, seq).await?;
+    Ok(Reply::ok(&state, "Read."))
+}

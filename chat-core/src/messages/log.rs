@@ -1,0 +1,158 @@
+//! The way to the store: each chat belongs to one lane, and a lane does one thing after the other.
+//!
+//! So the events of a chat leave in the order in which they were committed; what waits while the store is busy goes
+//! into its next transaction together; and a caller who hangs up cancels nothing, because the work is the lane's.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::message::{Message, Sent};
+use crate::{
+    ChatId, Error, MessageId, Result, StoreError, Timestamp, UserId,
+    events::{ConnectionId, Event, Hub, SharedEvent},
+    service::View,
+    store::{Appended, Deletion, NewMessage, Store},
+};
+
+/// Messages that may wait in a lane; past that, senders are told at once to come again.
+const WAITING: usize = 4096;
+/// Messages that go to the store in one call.
+const BATCH: usize = 512;
+
+#[derive(Debug)]
+pub(crate) struct Log {
+    lanes: Vec<mpsc::Sender<Job>>,
+}
+
+#[derive(Debug)]
+enum Job {
+    Append { message: NewMessage, text: Option<String>, from: Option<ConnectionId>, reply: Reply<Sent> },
+    Delete { id: MessageId, to: Vec<UserId>, reply: Reply<(Message, Deletion)> },
+}
+
+type Reply<T> = oneshot::Sender<Result<T>>;
+
+impl Log {
+    pub(crate) fn new(
+        store: &Arc<dyn Store>,
+        hub: &Arc<Hub>,
+        view: &View,
+        stop: &CancellationToken,
+        tasks: &TaskTracker,
+    ) -> Self {
+        let lane = |_| {
+            let (sender, jobs) = mpsc::channel(WAITING);
+            let lane = Lane { store: store.clone(), hub: hub.clone(), view: view.clone() };
+            tasks.spawn(lane.run(jobs, stop.clone()));
+            sender
+        };
+        Self { lanes: (0..store.append_lanes().max(1)).map(lane).collect() }
+    }
+
+    /// Appends a message, tells everybody whom it concerns but the connection `from`, and returns it: in this order.
+    pub(crate) async fn append(
+        &self,
+        message: NewMessage,
+        text: Option<String>,
+        from: Option<ConnectionId>,
+    ) -> Result<Sent> {
+        let chat = message.chat_id;
+        self.ask(chat, |reply| Job::Append { message, text, from, reply }).await
+    }
+
+    /// Deletes a message and tells these users, if it was not deleted before.
+    pub(crate) async fn delete(
+        &self,
+        chat: ChatId,
+        id: MessageId,
+        to: Vec<UserId>,
+    ) -> Result<(Message, Deletion)> {
+        self.ask(chat, |reply| Job::Delete { id, to, reply }).await
+    }
+
+    async fn ask<T>(&self, chat: ChatId, job: impl FnOnce(Reply<T>) -> Job) -> Result<T> {
+        let (reply, answer) = oneshot::channel();
+        // Chat ids are hashes: any byte of them spreads chats evenly.
+        let lane = &self.lanes[usize::from(chat.as_bytes()[11]) % self.lanes.len()];
+        lane.try_send(job(reply)).map_err(|_| Error::unavailable("message lane", None))?;
+        answer.await.map_err(|_| Error::unavailable("message lane", None))?
+    }
+}
+
+struct Lane {
+    store: Arc<dyn Store>,
+    hub: Arc<Hub>,
+    view: View,
+}
+
+impl Lane {
+    /// Works until the service stops, and then to the end of what was taken in.
+    async fn run(self, mut jobs: mpsc::Receiver<Job>, stop: CancellationToken) {
+        let mut waiting = Vec::new();
+        loop {
+            tokio::select! {
+                biased;
+                taken = jobs.recv_many(&mut waiting, BATCH) => if taken == 0 { return },
+                () = stop.cancelled(), if !jobs.is_closed() => {
+                    jobs.close();
+                    continue;
+                }
+            }
+            let (mut messages, mut appends, mut deletes) = (Vec::new(), Vec::new(), Vec::new());
+            for job in waiting.drain(..) {
+                match job {
+                    Job::Append { message, text, from, reply } => {
+                        messages.push(message);
+                        appends.push((text, from, reply));
+                    }
+                    Job::Delete { id, to, reply } => deletes.push((id, to, reply)),
+                }
+            }
+            if !messages.is_empty() {
+                let outcomes = self.store.append(messages).await;
+                for (outcome, (text, from, reply)) in outcomes.into_iter().zip(appends) {
+                    // The other end may have hung up; the message stands all the same.
+                    let _ = reply.send(self.appended(outcome, text, from));
+                }
+            }
+            for (id, to, reply) in deletes {
+                let _ = reply.send(self.delete(id, to).await);
+            }
+        }
+    }
+
+    fn appended(
+        &self,
+        outcome: Result<Appended, StoreError>,
+        text: Option<String>,
+        from: Option<ConnectionId>,
+    ) -> Result<Sent> {
+        match outcome? {
+            Appended::Repeat(record) => Ok(Sent { message: self.view.message(record), is_repeat: true }),
+            Appended::New(record) => {
+                let message = self.view.message_with_text(record, text);
+                let event = SharedEvent::new(Event::MessageSent(message.clone()));
+                if let Some(receiver) = message.receiver_id {
+                    self.hub.deliver(receiver, &event, None);
+                }
+                self.hub.deliver(message.sender_id, &event, from);
+                Ok(Sent { message, is_repeat: false })
+            }
+        }
+    }
+
+    async fn delete(&self, id: MessageId, to: Vec<UserId>) -> Result<(Message, Deletion)> {
+        let deletion =
+            self.store.delete_message(id, Timestamp::now()).await?.ok_or(Error::NotFound("Message"))?;
+        let message = self.view.message(deletion.message.clone());
+        if deletion.is_first {
+            let event = SharedEvent::new(Event::MessageDeleted(message.clone()));
+            for user in to {
+                self.hub.deliver(user, &event, None);
+            }
+        }
+        Ok((message, deletion))
+    }
+}

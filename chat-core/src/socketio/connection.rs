@@ -1,0 +1,264 @@
+//! One socket from its first packet to its last.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use engineioxide::{DisconnectReason, Str, handler::EngineIoHandler, socket::Socket as EngineSocket};
+use serde_json::Value;
+use tokio::{sync::mpsc::error::TrySendError, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    events::Inbox,
+    packet::{self, Packet},
+};
+use crate::{
+    ChatService, Error, Result, Timestamp,
+    auth::Session,
+    events::{CloseReason, Connection, ConnectionId},
+    http::{PeerAddr, token, user_agent},
+    presence::PresenceGuard,
+    shield::{Visit, VisitClass},
+};
+
+/// How long a transport may stay without a sign-in.
+const SIGN_IN_WITHIN: Duration = Duration::from_secs(20);
+/// How long to wait for a transport that takes nothing at the moment, before it is asked again.
+const BACK_OFF: Duration = Duration::from_millis(5);
+/// How long a transport may take nothing while an event waits for it.
+const TRANSPORT_WITHIN: Duration = Duration::from_secs(60);
+
+pub(super) type Socket = Arc<EngineSocket<SocketState>>;
+
+/// Where a socket is on its way.
+#[derive(Debug, Default)]
+pub(super) struct SocketState {
+    stage: Mutex<Stage>,
+    pub(super) inbox: Inbox,
+    /// The transport is gone.
+    gone: CancellationToken,
+}
+
+#[derive(Debug, Default)]
+enum Stage {
+    /// A transport without a sign-in.
+    #[default]
+    New,
+    /// Its sign-in is being checked.
+    Connecting,
+    /// Signed in.
+    Live(Arc<Live>),
+    /// Over.
+    Closed,
+}
+
+/// What is known of a socket that is signed in.
+#[derive(Debug)]
+pub(super) struct Live {
+    pub(super) session: Session,
+    pub(super) connection: ConnectionId,
+    pub(super) address: Option<std::net::IpAddr>,
+}
+
+impl SocketState {
+    fn stage(&self) -> std::sync::MutexGuard<'_, Stage> {
+        // A stage is assigned whole: a panic elsewhere leaves none half done.
+        self.stage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What engineioxide calls.
+#[derive(Debug)]
+pub(super) struct Door {
+    pub(super) chat: ChatService,
+}
+
+impl EngineIoHandler for Door {
+    type Data = SocketState;
+
+    fn on_connect(self: Arc<Self>, socket: Socket) {
+        expect_sign_in(socket);
+    }
+
+    fn on_disconnect(&self, socket: Socket, _: DisconnectReason) {
+        *socket.data.stage() = Stage::Closed;
+        socket.data.gone.cancel();
+    }
+
+    fn on_message(self: &Arc<Self>, text: Str, socket: Socket) {
+        match packet::parse(&text) {
+            Ok(Packet::Connect { namespace, auth }) if namespace == "/" => self.connect(socket, auth),
+            Ok(Packet::Connect { namespace, .. }) => {
+                let refusal = packet::connect_error(&namespace, "There is no such namespace.", "not_found");
+                let _ = socket.emit(refusal);
+            }
+            Ok(Packet::Event(event)) => {
+                let live = match &*socket.data.stage() {
+                    Stage::Live(live) => live.clone(),
+                    _ => return,
+                };
+                Inbox::take(&self.chat, &socket, live, event, text.len());
+            }
+            Ok(Packet::Ack) => {}
+            Ok(Packet::Disconnect) => socket.close(DisconnectReason::TransportClose),
+            Err(packet::Malformed) => socket.close(DisconnectReason::PacketParsingError),
+        }
+    }
+
+    fn on_binary(self: &Arc<Self>, _: Bytes, _: Socket) {}
+}
+
+/// A transport that nobody signs in on is closed.
+fn expect_sign_in(socket: Socket) {
+    tokio::spawn(async move {
+        tokio::select! {
+            () = tokio::time::sleep(SIGN_IN_WITHIN) => {}
+            () = socket.data.gone.cancelled() => return,
+        }
+        if matches!(&*socket.data.stage(), Stage::New) {
+            socket.close(DisconnectReason::HeartbeatTimeout);
+        }
+    });
+}
+
+impl Door {
+    fn connect(self: &Arc<Self>, socket: Socket, auth: Option<Value>) {
+        {
+            let mut stage = socket.data.stage();
+            if !matches!(&*stage, Stage::New) {
+                return;
+            }
+            *stage = Stage::Connecting;
+        }
+        let door = self.clone();
+        tokio::spawn(async move {
+            match door.sign_in(&socket, auth.as_ref()).await {
+                Ok((session, address)) => door.live(socket, session, address).await,
+                Err(error) => {
+                    let code = error.code().as_str();
+                    let _ = socket.emit(packet::connect_error("/", &error.to_string(), code));
+                    let mut stage = socket.data.stage();
+                    if matches!(&*stage, Stage::Connecting) {
+                        *stage = Stage::New;
+                        drop(stage);
+                        // The client may try again on this transport, with a better token.
+                        expect_sign_in(socket);
+                    }
+                }
+            }
+        });
+    }
+
+    async fn sign_in(
+        &self,
+        socket: &Socket,
+        auth: Option<&Value>,
+    ) -> Result<(Session, Option<std::net::IpAddr>)> {
+        let (shared, parts) = (&self.chat.shared, &socket.req_parts);
+        shared.http.check_origin(&parts.headers, &parts.uri, shared.view.public_url())?;
+        let peer = parts.extensions.get::<PeerAddr>().map(|peer| peer.0.ip());
+        let address = shared.http.client_address(peer, &parts.headers);
+        let given = auth.and_then(|auth| auth.get("token")).and_then(Value::as_str);
+        let session =
+            given.or_else(|| token(&parts.headers)).map(|token| self.chat.auth().authenticate(token));
+        let user = session.as_ref().and_then(|session| session.as_ref().ok()).map(|session| session.user);
+        let user_agent = user_agent(&parts.headers);
+        shared.admit(&Visit { class: VisitClass::Connect, address, user, user_agent }).await?;
+        Ok((session.ok_or(Error::Unauthenticated)??, address))
+    }
+
+    /// The life of a socket that is signed in.
+    async fn live(&self, socket: Socket, session: Session, address: Option<std::net::IpAddr>) {
+        let mut connection = self.chat.events().connect(&session);
+        let guard = self.chat.presence().arrive(session.user);
+        {
+            let mut stage = socket.data.stage();
+            if !matches!(&*stage, Stage::Connecting) {
+                return;
+            }
+            // Before any event may go out, and before any may come in.
+            let _ = socket.emit(packet::connected(&socket.id.to_string()));
+            *stage = Stage::Live(Arc::new(Live { session, connection: connection.id(), address }));
+        }
+        if let Err(error) = self.chat.presence().greet(&connection).await {
+            tracing::warn!(%error, "a socket is not told who is here");
+        }
+        let left = session.expires_at.as_millis().saturating_sub(Timestamp::now().as_millis());
+        let expiry = Instant::now() + Duration::from_millis(left.try_into().unwrap_or(0));
+        let ending = pump(&socket, &mut connection, expiry).await;
+        end(&socket, ending);
+        drop::<(Connection, PresenceGuard)>((connection, guard));
+    }
+}
+
+/// From the connection's queue to the transport, until one of them ends. Returns why, where it was not the transport.
+async fn pump(socket: &Socket, connection: &mut Connection, expiry: Instant) -> Option<CloseReason> {
+    loop {
+        tokio::select! {
+            event = connection.next() => {
+                let Some(event) = event else { return connection.close_reason() };
+                let packet = event.socketio(|event| packet::outgoing(event.name(), event));
+                // Meanwhile events gather in the connection's queue, which is bounded: full, it gives the reason.
+                let is_over = || connection.close_reason().is_some();
+                match transmit(socket, packet, is_over, TRANSPORT_WITHIN).await {
+                    Transmitted::Yes => {}
+                    Transmitted::Gone => return None,
+                    Transmitted::Stuck => return Some(CloseReason::SlowConsumer),
+                }
+            }
+            () = socket.data.gone.cancelled() => return None,
+            () = tokio::time::sleep_until(expiry) => return Some(CloseReason::SignedOut),
+        }
+    }
+}
+
+/// What became of a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Transmitted {
+    /// The transport has it.
+    Yes,
+    /// The transport is gone.
+    Gone,
+    /// Nobody wants it any more, or it took too long.
+    Stuck,
+}
+
+/// Gives the transport a packet. While it takes nothing, waits: until then, or until `is_over`.
+pub(super) async fn transmit(
+    socket: &Socket,
+    packet: &str,
+    is_over: impl Fn() -> bool,
+    at_most: Duration,
+) -> Transmitted {
+    let deadline = Instant::now() + at_most;
+    loop {
+        match socket.emit(packet.to_owned()) {
+            Ok(()) => return Transmitted::Yes,
+            Err(TrySendError::Closed(_)) => return Transmitted::Gone,
+            Err(TrySendError::Full(_)) if is_over() || Instant::now() >= deadline => {
+                return Transmitted::Stuck;
+            }
+            Err(TrySendError::Full(_)) => tokio::select! {
+                () = tokio::time::sleep(BACK_OFF) => {}
+                () = socket.data.gone.cancelled() => return Transmitted::Gone,
+            },
+        }
+    }
+}
+
+/// Tells the client why, as far as it listens, and closes. After a sign-out the official client stays away; after
+/// anything else it comes back by itself.
+fn end(socket: &Socket, reason: Option<CloseReason>) {
+    *socket.data.stage() = Stage::Closed;
+    if let Some(reason) = reason {
+        let payload = serde_json::json!({ "code": reason.as_str() });
+        let _ = socket.emit(packet::outgoing("closing", &payload));
+        if reason == CloseReason::SignedOut {
+            let _ = socket.emit(packet::DISCONNECT);
+        }
+    }
+    socket.close(DisconnectReason::ClosingServer);
+}

@@ -1,0 +1,108 @@
+//! The Socket.IO door: protocol 5, path `/socket.io`, namespace `/`, as a [`tower::Service`](tower_service::Service).
+//!
+//! Engine.IO (transports, upgrades, heartbeats) is `engineioxide`. The few packets of Socket.IO that stand on it are
+//! written here rather than taken from a framework: a refusal carries its code, an event is encoded once for everybody,
+//! and nothing is kept per socket but what this door needs.
+
+mod connection;
+mod events;
+mod packet;
+
+use std::{
+    convert::Infallible,
+    fmt,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use engineioxide::{config::EngineIoConfig, service::EngineIoService};
+use futures_util::future::BoxFuture;
+use http::{Request, Response};
+use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
+use tower_http::cors::Cors;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use self::connection::Door;
+use crate::{BoxError, ChatService};
+
+/// Packets that wait for one transport; what is more waits in the connection's own queue.
+const ENGINE_BUFFER: usize = 128;
+
+/// The body of every response.
+pub type ResponseBody = UnsyncBoxBody<Bytes, BoxError>;
+
+/// The Socket.IO endpoint of a service. Cheap to clone. It answers what comes to `/socket.io/`, WebSocket and polling.
+#[derive(Clone)]
+pub struct SocketIoDoor {
+    service: Cors<Engine>,
+}
+
+impl SocketIoDoor {
+    /// The path at which it answers, and everything below it.
+    pub const PATH: &str = "/socket.io";
+
+    /// The door of this service.
+    #[must_use]
+    pub fn new(chat: &ChatService) -> Self {
+        let largest = chat.limits().body_bytes;
+        let config = EngineIoConfig::builder()
+            .req_path(Self::PATH)
+            .max_payload(largest as u64)
+            .ws_max_message_size(largest)
+            .ws_max_frame_size(largest)
+            .max_buffer_size(ENGINE_BUFFER)
+            .build();
+        let engine = EngineIoService::with_config(Arc::new(Door { chat: chat.clone() }), config);
+        Self { service: crate::http::cors(chat).layer(Engine(engine)) }
+    }
+}
+
+impl fmt::Debug for SocketIoDoor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SocketIoDoor").finish_non_exhaustive()
+    }
+}
+
+impl<B> Service<Request<B>> for SocketIoDoor
+where
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
+    type Response = Response<ResponseBody>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        Box::pin(self.service.call(request))
+    }
+}
+
+/// Engine.IO with bodies of one type on both sides.
+#[derive(Clone)]
+struct Engine(EngineIoService<Door>);
+
+impl<B> Service<Request<B>> for Engine
+where
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
+    type Response = Response<ResponseBody>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let request = request.map(|body| body.map_err(Into::<BoxError>::into).boxed_unsync());
+        let answer = Service::call(&mut self.0, request);
+        Box::pin(
+            async move { Ok(answer.await?.map(|body| body.map_err(|never| match never {}).boxed_unsync())) },
+        )
+    }
+}

@@ -1,0 +1,395 @@
+//! The service as a program uses it, on a real store, without a door.
+#![cfg(feature = "sqlite")]
+
+mod common;
+
+use std::time::Duration;
+
+use chat_core::{
+    ChatService, Code, UserId,
+    auth::{Credentials, ProfileEdit},
+    encryption::{EncryptionKey, KeyRing},
+    events::{CloseReason, Event},
+    messages::{Draft, Message, To},
+};
+use common::{chat, chat_in, person};
+use futures_util::{StreamExt, future::join_all};
+
+async fn two(chat: &ChatService) -> (UserId, UserId) {
+    (person(chat, "ann").await.user.id, person(chat, "bob").await.user.id)
+}
+
+async fn conversation(chat: &ChatService, me: UserId, with: UserId) -> Vec<Message> {
+    let mut messages = Vec::new();
+    let mut before = None;
+    loop {
+        let page = chat.messages().conversation(me, with, before, 50).await.unwrap();
+        messages.splice(..0, page.items);
+        before = page.next;
+        if before.is_none() {
+            return messages;
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_account_from_sign_up_to_log_out() {
+    let (chat, folder) = chat().await;
+    let ann = person(&chat, "ann").await;
+    assert_eq!(chat.auth().authenticate(ann.token.as_str()).unwrap(), ann.session);
+    let credentials =
+        |email: &str, password: &str| Credentials { email: email.into(), password: password.into() };
+    let again = chat.auth().log_in(credentials("ANN@example.org", "correct horse")).await.unwrap();
+    assert_eq!(again.user.id, ann.user.id);
+    for (email, password) in [("ann@example.org", "wrong horse"), ("nobody@example.org", "correct horse")] {
+        let error = chat.auth().log_in(credentials(email, password)).await.unwrap_err();
+        assert_eq!(error.code(), Code::InvalidCredentials);
+    }
+    let long = format!("correct horse{}", "x".repeat(80));
+    assert!(chat.auth().log_in(credentials("ann@example.org", &long)).await.is_err());
+
+    chat.auth().log_out(&ann.session).await.unwrap();
+    assert_eq!(chat.auth().authenticate(ann.token.as_str()).unwrap_err().code(), Code::Unauthenticated);
+    assert!(chat.auth().authenticate(again.token.as_str()).is_ok(), "the other sign-in goes on");
+    chat.shutdown().await;
+    drop(chat);
+
+    let chat = chat_in(folder.path()).await;
+    assert!(chat.auth().authenticate(ann.token.as_str()).is_err(), "ended after a restart as well");
+    assert!(chat.auth().authenticate(again.token.as_str()).is_ok());
+}
+
+#[tokio::test]
+async fn one_email_one_account_also_at_the_same_time() {
+    let (chat, _folder) = chat().await;
+    let tries = (0..8).map(|i| common::sign_up(&chat, if i % 2 == 0 { "eve" } else { "EVE" }));
+    let done = join_all(tries).await;
+    assert_eq!(done.iter().filter(|done| done.is_ok()).count(), 1);
+    assert!(done.into_iter().filter_map(Result::err).all(|error| error.code() == Code::EmailTaken));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_leave_in_the_order_of_the_chat() {
+    let (chat, _folder) = chat().await;
+    let (ann, bob) = two(&chat).await;
+    let mut events = chat.events().subscribe(bob);
+    let sends = (0..200).map(|i| {
+        let chat = chat.clone();
+        let (from, to) = if i % 2 == 0 { (ann, bob) } else { (bob, ann) };
+        tokio::spawn(
+            async move { chat.messages().send(from, To::User(to), Draft::text(format!("{i}"))).await },
+        )
+    });
+    for sent in join_all(sends).await {
+        sent.unwrap().unwrap();
+    }
+    for seq in 1..=200 {
+        let Event::MessageSent(message) = &*events.next().await.unwrap() else { panic!() };
+        assert_eq!(message.seq, seq);
+    }
+    let seqs: Vec<_> = conversation(&chat, ann, bob).await.iter().map(|message| message.seq).collect();
+    assert_eq!(seqs, (1..=200).collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_id_is_sent_once_also_at_the_same_time() {
+    let (chat, _folder) = chat().await;
+    let (ann, bob) = two(&chat).await;
+    let mut events = chat.events().subscribe(bob);
+    let draft = || Draft::text("once").client_id("key");
+    let sends = (0..20).map(|_| {
+        let chat = chat.clone();
+        tokio::spawn(async move { chat.messages().send(ann, To::User(bob), draft()).await.unwrap() })
+    });
+    let sent: Vec<_> = join_all(sends).await.into_iter().map(Result::unwrap).collect();
+    assert_eq!(sent.iter().filter(|sent| !sent.is_repeat).count(), 1);
+    assert!(sent.iter().all(|one| one.message == sent[0].message));
+    chat.messages().send(ann, To::User(bob), Draft::text("next")).await.unwrap();
+    for text in ["once", "next"] {
+        let Event::MessageSent(message) = &*events.next().await.unwrap() else { panic!() };
+        assert_eq!(message.text.as_deref(), Some(text));
+    }
+}
+
+#[tokio::test]
+async fn what_is_refused() {
+    let (chat, _folder) = chat().await;
+    let (ann, bob) = two(&chat).await;
+    let code = async |to, draft| chat.messages().send(ann, To::User(to), draft).await.unwrap_err().code();
+    assert_eq!(code(bob, Draft::default()).await, Code::ValidationFailed);
+    assert_eq!(code(bob, Draft::text("")).await, Code::ValidationFailed);
+    assert_eq!(code(bob, Draft::text("x".repeat(10_001))).await, Code::ValidationFailed);
+    assert_eq!(code(bob, Draft::text("x").client_id("")).await, Code::ValidationFailed);
+    assert_eq!(code(bob, Draft::image("<svg/>")).await, Code::ValidationFailed);
+    assert_eq!(code(ann, Draft::text("to myself")).await, Code::ValidationFailed);
+    let stranger = UserId::generate(chat_core::Timestamp::now());
+    assert_eq!(code(stranger, Draft::text("x")).await, Code::NotFound);
+    assert_eq!(code(stranger, Draft::image(common::png(2))).await, Code::NotFound);
+    let page = chat.messages().conversation(ann, stranger, None, 50).await;
+    assert_eq!(page.unwrap_err().code(), Code::NotFound);
+    assert!(conversation(&chat, ann, bob).await.is_empty());
+}
+
+#[tokio::test]
+async fn only_the_sender_deletes_and_strangers_learn_nothing() {
+    let (chat, _folder) = chat().await;
+    let (ann, bob) = two(&chat).await;
+    let eve = person(&chat, "eve").await.user.id;
+    let sent = chat.messages().send(ann, To::User(bob), Draft::text("secret")).await.unwrap().message;
+    let mut events = chat.events().subscribe(bob);
+    let code = async |who| chat.messages().delete(who, sent.id).await.unwrap_err().code();
+    assert_eq!((code(bob).await, code(eve).await), (Code::Forbidden, Code::NotFound));
+    for _ in 0..2 {
+        let deleted = chat.messages().delete(ann, sent.id).await.unwrap();
+        assert!(deleted.is_deleted && deleted.text.is_none() && deleted.seq == 1);
+    }
+    chat.messages().send(ann, To::User(bob), Draft::text("after")).await.unwrap();
+    let names = [events.next().await.unwrap().name(), events.next().await.unwrap().name()];
+    assert_eq!(names, ["deleteMessage", "sendMessage"], "told once");
+}
+
+/// A copy of a conversation that lives on events alone.
+#[derive(Default, Debug)]
+struct StaleCopy(Vec<Message>);
+
+impl StaleCopy {
+    fn apply(&mut self, event: &Event) {
+        match event {
+            Event::MessageSent(message) => self.0.push(message.clone()),
+            Event::MessageDeleted(message) => {
+                let old = self.0.iter_mut().find(|old| old.id == message.id).expect("sent before");
+                *old = message.clone();
+            }
+            _ => {}
+        }
+    }
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config::with_cases(16))]
+    #[test]
+    fn a_stale_copy_and_the_events_make_the_present_state(
+        operations in proptest::collection::vec((0..2_u8, 0..4_u8, 0..6_usize), 1..40)
+    ) {
+        tokio::runtime::Runtime::new().unwrap().block_on(compare(operations));
+    }
+}
+
+async fn compare(operations: Vec<(u8, u8, usize)>) {
+    let (chat, _folder) = chat().await;
+    let (ann, bob) = two(&chat).await;
+    let mut streams = [chat.events().subscribe(ann), chat.events().subscribe(bob)];
+    let mut sent: Vec<(UserId, Message)> = Vec::new();
+    for (who, what, which) in operations {
+        let (me, other) = if who == 0 { (ann, bob) } else { (bob, ann) };
+        let draft = Draft::text(format!("text {which}"));
+        // Some are new, some repeats of what was sent before, some deletes, some deletes again.
+        let draft = if what == 0 { draft.client_id(format!("{which}")) } else { draft };
+        if what < 3 {
+            let message = chat.messages().send(me, To::User(other), draft).await.unwrap().message;
+            sent.push((me, message));
+        } else if let Some((sender, message)) = sent.get(which) {
+            chat.messages().delete(*sender, message.id).await.unwrap();
+        }
+    }
+    // A last one, to know when everything before it has come.
+    let last = chat.messages().send(ann, To::User(bob), Draft::text("last")).await.unwrap().message;
+    for (me, other, stream) in [(ann, bob, 0), (bob, ann, 1)] {
+        let mut copy = StaleCopy::default();
+        loop {
+            let event = streams[stream].next().await.unwrap();
+            copy.apply(&event);
+            if matches!(&*event, Event::MessageSent(message) if message.id == last.id) {
+                break;
+            }
+        }
+        assert_eq!(copy.0, conversation(&chat, me, other).await);
+    }
+    chat.shutdown().await;
+}
+
+#[tokio::test]
+async fn unread_counts_what_others_sent_after_the_watermark() {
+    let (chat, _folder) = chat().await;
+    let (ann, bob) = two(&chat).await;
+    for i in 0..3 {
+        chat.messages().send(ann, To::User(bob), Draft::text(format!("{i}"))).await.unwrap();
+    }
+    let unread = async |me| chat.messages().chats(me, None, 50).await.unwrap().items[0].unread;
+    assert_eq!((unread(ann).await, unread(bob).await), (0, 3));
+    chat.messages().conversation(bob, ann, None, 50).await.unwrap();
+    assert_eq!(unread(bob).await, 3, "to look is not to read");
+    let state = chat.messages().mark_read(bob, ann, Some(2)).await.unwrap();
+    assert_eq!((state.seq, state.unread), (2, 1));
+    assert_eq!(chat.messages().mark_read(bob, ann, Some(1)).await.unwrap().seq, 2, "never back");
+    assert_eq!(chat.messages().mark_read(bob, ann, Some(99)).await.unwrap().seq, 3, "never beyond");
+    chat.messages().send(ann, To::User(bob), Draft::text("more")).await.unwrap();
+    assert_eq!(unread(bob).await, 1);
+    chat.messages().send(bob, To::User(ann), Draft::text("reply")).await.unwrap();
+    assert_eq!((unread(ann).await, unread(bob).await), (1, 0), "to reply is to have read");
+}
+
+#[tokio::test]
+async fn keys_rotate_while_old_messages_stay_readable() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = |id: &str, byte| EncryptionKey::new(id, [byte; 32]).unwrap();
+    let open = async |keys: Vec<EncryptionKey>| {
+        let builder = ChatService::builder().data_dir(folder.path()).dangerous_bcrypt_cost(4);
+        builder.encryption_keys(KeyRing::new(keys).unwrap()).build().await.unwrap()
+    };
+    let chat = open(vec![key("old", 1)]).await;
+    let (ann, bob) = two(&chat).await;
+    for i in 0..450 {
+        chat.messages().send(ann, To::User(bob), Draft::text(format!("{i}"))).await.unwrap();
+    }
+    let before = conversation(&chat, ann, bob).await;
+    chat.shutdown().await;
+
+    let chat = open(vec![key("new", 2), key("old", 1)]).await;
+    assert!(chat.encryption().is_rotation_pending().await.unwrap());
+    assert_eq!(conversation(&chat, ann, bob).await, before);
+    // Dropped in the middle, and called again: it comes to its end all the same.
+    let _ = tokio::time::timeout(Duration::from_millis(1), chat.encryption().rotate()).await;
+    let messages = chat.messages();
+    let (report, sent) =
+        tokio::join!(chat.encryption().rotate(), messages.send(bob, To::User(ann), Draft::text("meanwhile")));
+    assert!(report.unwrap().unreadable == 0 && sent.is_ok());
+    assert!(!chat.encryption().is_rotation_pending().await.unwrap());
+    chat.shutdown().await;
+
+    let chat = open(vec![key("new", 2)]).await;
+    let after = conversation(&chat, ann, bob).await;
+    assert_eq!(after[..450], before[..], "nobody sees a difference");
+    chat.shutdown().await;
+
+    let chat = open(vec![key("lost", 3)]).await;
+    let page = chat.messages().conversation(ann, bob, None, 50).await.unwrap().items;
+    assert!(page.iter().all(|message| message.unreadable && message.text.is_none()), "the page is served");
+    assert_eq!(chat.encryption().rotate().await.unwrap().unreadable, 451);
+}
+
+#[tokio::test]
+async fn a_new_picture_takes_the_place_of_the_old_one() {
+    let (chat, folder) = chat().await;
+    let ann = person(&chat, "ann").await.user.id;
+    let edit = |picture| ProfileEdit { full_name: None, picture: Some(picture) };
+    let files = || std::fs::read_dir(folder.path().join("images")).map_or(0, Iterator::count);
+    let first = chat.auth().update_profile(ann, edit(Some(common::png(3).into()))).await.unwrap();
+    assert!(first.profile_pic.starts_with("/api/images/") && files() == 1);
+    let second = chat.auth().update_profile(ann, edit(Some(common::png(4).into()))).await.unwrap();
+    assert_ne!(first.profile_pic, second.profile_pic);
+    let none = chat.auth().update_profile(ann, edit(None)).await.unwrap();
+    assert_eq!(none.profile_pic, "");
+    chat.shutdown().await;
+    assert_eq!(files(), 0);
+}
+
+#[tokio::test]
+async fn presence_has_a_grace() {
+    let folder = tempfile::tempdir().unwrap();
+    let builder = ChatService::builder().data_dir(folder.path()).dangerous_bcrypt_cost(4);
+    let chat = builder.presence_grace(Duration::from_millis(300)).build().await.unwrap();
+    let (ann, bob) = two(&chat).await;
+    chat.messages().send(ann, To::User(bob), Draft::text("hi")).await.unwrap();
+    let mut events = chat.events().subscribe(bob);
+    let mut presence = async || loop {
+        if let Event::Presence { user_id, is_online, .. } = &*events.next().await.unwrap() {
+            return (*user_id, *is_online);
+        }
+    };
+    // The sign-up was an arrival, and nobody stayed.
+    while presence().await != (ann, false) {}
+    let (first, second) = (chat.presence().arrive(ann), chat.presence().arrive(ann));
+    assert_eq!(presence().await, (ann, true));
+    assert!(chat.auth().user(ann).await.unwrap().is_online);
+    drop(first);
+    // A page that is reloaded, over and over.
+    drop(second);
+    for _ in 0..20 {
+        drop(chat.presence().arrive(ann));
+        tokio::task::yield_now().await;
+    }
+    assert!(chat.presence().is_online(ann));
+    assert_eq!(presence().await, (ann, false), "told once, at the end");
+    assert!(!chat.auth().user(ann).await.unwrap().is_online);
+
+    let session = person(&chat, "cat").await.session;
+    assert!(chat.presence().is_online(session.user), "to sign in is to arrive");
+    chat.auth().log_out(&session).await.unwrap();
+    assert!(!chat.presence().is_online(session.user), "a good-bye has no grace");
+    chat.shutdown().await;
+}
+
+#[tokio::test]
+async fn who_was_online_in_a_process_that_died_is_not() {
+    let (chat, folder) = chat().await;
+    let ann = person(&chat, "ann").await.user.id;
+    let _here = chat.presence().arrive(ann);
+    while !chat.auth().user(ann).await.unwrap().is_online {
+        tokio::task::yield_now().await;
+    }
+    // Not a shutdown: what a killed process leaves, as far as one process can do that to itself.
+    let copy = tempfile::tempdir().unwrap();
+    for file in ["chat.db", "chat.db-wal", "encryption-keys", "jwt-secret"] {
+        let _ = std::fs::copy(folder.path().join(file), copy.path().join(file));
+    }
+    let chat = chat_in(copy.path()).await;
+    assert!(!chat.auth().user(ann).await.unwrap().is_online);
+}
+
+#[tokio::test]
+async fn a_logout_closes_the_connections_of_that_session() {
+    let (chat, _folder) = chat().await;
+    let ann = person(&chat, "ann").await;
+    let mut connection = chat.events().connect(&ann.session);
+    let mut silent = chat.events().subscribe(ann.user.id);
+    chat.auth().log_out(&ann.session).await.unwrap();
+    assert!(connection.next().await.is_none());
+    assert_eq!(connection.close_reason(), Some(CloseReason::SignedOut));
+    let mut late = chat.events().connect(&ann.session);
+    assert!(late.next().await.is_none(), "ended before it was there");
+    chat.shutdown().await;
+    while silent.next().await.is_some() {}
+    assert_eq!(silent.close_reason(), Some(CloseReason::ShuttingDown));
+}
+
+#[tokio::test]
+async fn after_a_shutdown_everything_is_refused_and_nothing_lost() {
+    let (chat, folder) = chat().await;
+    let (ann, bob) = two(&chat).await;
+    chat.messages().send(ann, To::User(bob), Draft::text("kept")).await.unwrap();
+    chat.shutdown().await;
+    chat.shutdown().await;
+    assert!(chat.ready().await.is_err());
+    let refused = chat.messages().send(ann, To::User(bob), Draft::text("late")).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unavailable);
+    let chat = chat_in(folder.path()).await;
+    assert_eq!(conversation(&chat, ann, bob).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_dropped_send_is_whole_or_not_there() {
+    let (chat, _folder) = chat().await;
+    let (ann, bob) = two(&chat).await;
+    let messages = chat.messages();
+    let draft = |i: usize| Draft::text(format!("{i}")).client_id(format!("{i}"));
+    for i in 0..50 {
+        let mut send = Box::pin(messages.send(ann, To::User(bob), draft(i)));
+        // Polled a few times, and then dropped.
+        for _ in 0..i % 4 {
+            if futures_util::poll!(&mut send).is_ready() {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+    for i in 0..50 {
+        messages.send(ann, To::User(bob), draft(i)).await.unwrap();
+    }
+    let messages = conversation(&chat, ann, bob).await;
+    let mut keys: Vec<_> = messages.iter().map(|message| message.client_id.clone().unwrap()).collect();
+    assert!(messages.iter().zip(1..).all(|(message, seq)| message.seq == seq));
+    keys.sort();
+    keys.dedup();
+    assert_eq!((messages.len(), keys.len()), (50, 50));
+}

@@ -1,0 +1,28 @@
+//! To end well: on SIGTERM or Ctrl-C, no new connections, requests finish, sockets are told, the store is closed.
+
+use std::time::Duration;
+
+/// How long all of it may take.
+pub const AT_MOST: Duration = Duration::from_secs(10);
+
+/// Waits until the process is asked to end.
+pub async fn signal() {
+    let interrupt = tokio::signal::ctrl_c();
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        match signal(SignalKind::terminate()) {
+            Ok(mut terminate) => {
+                tokio::select! {
+                    _ = interrupt => {}
+                    _ = terminate.recv() => {}
+                }
+                return;
+            }
+            Err(error) => tracing::warn!(%error, "SIGTERM ends this process without a drain"),
+        }
+    }
+    if interrupt.await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}

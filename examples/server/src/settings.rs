@@ -1,0 +1,286 @@
+//! Settings: from flags, the environment, or a `.env` file, in that order; each checked, each refusal naming the one.
+
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    path::PathBuf,
+};
+
+use chat_core::{
+    auth::JwtSecret,
+    encryption::KeyRing,
+    http::{HttpSettings, SameSite},
+};
+use clap::Parser;
+use ipnet::IpNet;
+
+/// As given; nothing is checked yet. An empty value counts as absent.
+#[derive(Parser, Default)]
+#[command(name = "server", version, about = "A complete chat back end in one binary.")]
+#[allow(missing_docs, reason = "the doc comments are the help texts")]
+pub struct Args {
+    /// Address to listen on [default: 127.0.0.1]
+    #[arg(long, env = "HOST")]
+    pub host: Option<String>,
+    /// Port to listen on; 0 takes a free one [default: 3000]
+    #[arg(long, env = "PORT")]
+    pub port: Option<String>,
+    /// Folder for the database, the images, and the secrets made at the first start [default: ./chat-data]
+    #[arg(long, env = "DATA_DIR")]
+    pub data_dir: Option<String>,
+    /// `sqlite:<path>` [default: chat.db in DATA_DIR]
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    pub database_url: Option<String>,
+    /// Signs the tokens: at least 32 bytes [default: made at the first start]
+    #[arg(long, env = "JWT_SECRET", hide_env_values = true)]
+    pub jwt_secret: Option<String>,
+    /// Seals the messages: `id:base64,id:base64`, 32 bytes each; the first writes, all read [default: made at the
+    /// first start]
+    #[arg(long, env = "ENCRYPTION_KEYS", hide_env_values = true)]
+    pub encryption_keys: Option<String>,
+    /// Origins whose pages may use the API, separated by commas [default: its own only]
+    #[arg(long, env = "ALLOWED_ORIGINS")]
+    pub allowed_origins: Option<String>,
+    /// Addresses or networks of proxies whose X-Forwarded-For counts, separated by commas [default: none]
+    #[arg(long, env = "TRUSTED_PROXIES")]
+    pub trusted_proxies: Option<String>,
+    /// Where clients see the server, when not at the root of the site they are on: a URL or a path [default: none]
+    #[arg(long, env = "PUBLIC_URL")]
+    pub public_url: Option<String>,
+    /// `true` sends the cookie over HTTPS only [default: false on loopback, else true]
+    #[arg(long, env = "COOKIE_SECURE")]
+    pub cookie_secure: Option<String>,
+    /// `lax`, or `none` for a front end on another site [default: lax]
+    #[arg(long, env = "COOKIE_SAME_SITE")]
+    pub cookie_same_site: Option<String>,
+    /// `on`, or `off` for load tests: no rate limit, no bot check [default: on]
+    #[arg(long, env = "SHIELD")]
+    pub shield: Option<String>,
+    /// Images go to Cloudinary (not in this version yet) [default: images in DATA_DIR]
+    #[arg(long, env = "CLOUDINARY_URL", hide_env_values = true)]
+    pub cloudinary_url: Option<String>,
+    /// Mail goes out by Resend (not in this version yet) [default: mail goes to the log]
+    #[arg(long, env = "RESEND_API_KEY", hide_env_values = true)]
+    pub resend_api_key: Option<String>,
+    /// The sender of mail (not in this version yet)
+    #[arg(long, env = "MAIL_FROM")]
+    pub mail_from: Option<String>,
+    /// Arcjet decides who may come in (not in this version yet) [default: the built-in shield]
+    #[arg(long, env = "ARCJET_KEY", hide_env_values = true)]
+    pub arcjet_key: Option<String>,
+    /// Connects several nodes (not in this version yet) [default: one node]
+    #[arg(long, env = "REDIS_URL", hide_env_values = true)]
+    pub redis_url: Option<String>,
+    /// What is logged: a level, or a filter such as `info,chat_core=debug` [default: info]
+    #[arg(long, env = "RUST_LOG")]
+    pub rust_log: Option<String>,
+    /// `text`, or `json` for machines [default: text]
+    #[arg(long, env = "LOG_FORMAT")]
+    pub log_format: Option<String>,
+}
+
+impl std::fmt::Debug for Args {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Args { .. }")
+    }
+}
+
+/// A setting that can't be used.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{name} can't be used: {reason}")]
+pub struct BadSetting {
+    /// Its name in the environment.
+    pub name: &'static str,
+    /// Why. Never shows a secret.
+    pub reason: String,
+}
+
+/// Checked settings.
+#[derive(Debug)]
+#[allow(missing_docs, reason = "each is documented at `Args`")]
+pub struct Settings {
+    pub host: IpAddr,
+    pub port: u16,
+    pub data_dir: PathBuf,
+    pub sqlite: Option<PathBuf>,
+    pub jwt_secret: Option<JwtSecret>,
+    pub encryption_keys: Option<KeyRing>,
+    pub http: HttpSettings,
+    pub has_foreign_origins: bool,
+    pub public_url: String,
+    pub shield: bool,
+}
+
+/// How logs are written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each is documented at `Args`")]
+pub struct LogSettings {
+    pub filter: String,
+    pub json: bool,
+}
+
+impl Args {
+    /// What is needed to write a log, before anything else is checked.
+    ///
+    /// # Errors
+    /// [`BadSetting`] names the one that can't be used.
+    pub fn log(&self) -> Result<LogSettings, BadSetting> {
+        let json = choice("LOG_FORMAT", given(&self.log_format), &[("text", false), ("json", true)], false)?;
+        Ok(LogSettings { filter: given(&self.rust_log).unwrap_or("info").to_owned(), json })
+    }
+
+    /// Checks everything.
+    ///
+    /// # Errors
+    /// [`BadSetting`] names the first one that can't be used.
+    pub fn check(&self) -> Result<Settings, BadSetting> {
+        for (name, value) in [
+            ("CLOUDINARY_URL", &self.cloudinary_url),
+            ("RESEND_API_KEY", &self.resend_api_key),
+            ("MAIL_FROM", &self.mail_from),
+            ("ARCJET_KEY", &self.arcjet_key),
+            ("REDIS_URL", &self.redis_url),
+        ] {
+            if given(value).is_some() {
+                return bad(name, "this version does not have that yet; leave it out");
+            }
+        }
+        let host = match given(&self.host) {
+            None => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            Some("localhost") => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            Some(host) => host
+                .trim_start_matches('[')
+                .trim_end_matches(']')
+                .parse()
+                .or_else(|_| bad("HOST", format!("`{host}` is not an IP address")))?,
+        };
+        let port = given(&self.port).map_or(Ok(3000), |port| {
+            port.parse().or_else(|_| bad("PORT", format!("`{port}` is not a number from 0 to 65535")))
+        })?;
+        let sqlite = match given(&self.database_url) {
+            None => None,
+            Some(url) => match url.strip_prefix("sqlite:").map(|path| path.trim_start_matches("//")) {
+                Some(path) if !path.is_empty() => Some(PathBuf::from(path)),
+                _ => return bad("DATABASE_URL", "this version takes `sqlite:<path>`"),
+            },
+        };
+        let jwt_secret = given(&self.jwt_secret)
+            .map(|secret| JwtSecret::new(secret).or_else(|error| bad("JWT_SECRET", error.to_string())))
+            .transpose()?;
+        let encryption_keys = given(&self.encryption_keys)
+            .map(|keys| KeyRing::parse(keys).or_else(|error| bad("ENCRYPTION_KEYS", error.to_string())))
+            .transpose()?;
+        let flags = [("true", true), ("1", true), ("false", false), ("0", false)];
+        let secure = choice("COOKIE_SECURE", given(&self.cookie_secure), &flags, !host.is_loopback())?;
+        let sites = [("lax", SameSite::Lax), ("none", SameSite::None)];
+        let same_site = choice("COOKIE_SAME_SITE", given(&self.cookie_same_site), &sites, SameSite::Lax)?;
+        if same_site == SameSite::None && !secure {
+            return bad("COOKIE_SAME_SITE", "`none` needs COOKIE_SECURE=true: browsers refuse it otherwise");
+        }
+        let origins: Vec<_> = list(&self.allowed_origins).collect();
+        let proxies = list(&self.trusted_proxies).map(network).collect::<Result<Vec<_>, _>>()?;
+        Ok(Settings {
+            host,
+            port,
+            data_dir: given(&self.data_dir).unwrap_or("chat-data").into(),
+            sqlite,
+            jwt_secret,
+            encryption_keys,
+            has_foreign_origins: !origins.is_empty(),
+            http: HttpSettings::default()
+                .allowed_origins(origins)
+                .trusted_proxies(proxies)
+                .cookie_secure(secure)
+                .cookie_same_site(same_site),
+            public_url: given(&self.public_url).unwrap_or_default().to_owned(),
+            shield: choice("SHIELD", given(&self.shield), &[("on", true), ("off", false)], true)?,
+        })
+    }
+}
+
+fn bad<T>(name: &'static str, reason: impl Into<String>) -> Result<T, BadSetting> {
+    Err(BadSetting { name, reason: reason.into() })
+}
+
+fn given(value: &Option<String>) -> Option<&str> {
+    value.as_deref().map(str::trim).filter(|value| !value.is_empty())
+}
+
+fn list(value: &Option<String>) -> impl Iterator<Item = &str> {
+    given(value).unwrap_or_default().split(',').map(str::trim).filter(|entry| !entry.is_empty())
+}
+
+fn choice<T: Copy>(
+    name: &'static str,
+    value: Option<&str>,
+    choices: &[(&str, T)],
+    default: T,
+) -> Result<T, BadSetting> {
+    let Some(value) = value else { return Ok(default) };
+    let found = choices.iter().find(|(text, _)| text.eq_ignore_ascii_case(value));
+    found.map_or_else(
+        || {
+            let texts: Vec<_> = choices.iter().map(|(text, _)| *text).collect();
+            bad(name, format!("`{value}` is not one of {}", texts.join(", ")))
+        },
+        |(_, choice)| Ok(*choice),
+    )
+}
+
+fn network(entry: &str) -> Result<IpNet, BadSetting> {
+    let network = entry.parse().ok().or_else(|| entry.parse::<IpAddr>().ok().map(IpNet::from));
+    network.map_or_else(
+        || {
+            bad(
+                "TRUSTED_PROXIES",
+                format!("`{entry}` is neither an address nor a network such as 10.0.0.0/8"),
+            )
+        },
+        Ok,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(args: &Args) -> &'static str {
+        args.check().map(|_| ()).expect_err("refused").name
+    }
+
+    fn some(text: &str) -> Option<String> {
+        Some(text.to_owned())
+    }
+
+    #[test]
+    fn nothing_given_is_fine_and_empty_is_nothing() {
+        for args in [Args::default(), Args { port: some(" "), jwt_secret: some(""), ..Args::default() }] {
+            let settings = args.check().unwrap();
+            assert_eq!((settings.host.to_string().as_str(), settings.port), ("127.0.0.1", 3000));
+            assert!(settings.shield);
+            assert_eq!(settings.http, HttpSettings::default());
+        }
+        let open = Args { host: some("0.0.0.0"), ..Args::default() }.check().unwrap();
+        assert_eq!(open.http, HttpSettings::default().cookie_secure(true), "secure where it is not loopback");
+    }
+
+    #[test]
+    fn each_refusal_names_its_setting() {
+        let base = Args::default;
+        for (name, args) in [
+            ("HOST", Args { host: some("example.org"), ..base() }),
+            ("PORT", Args { port: some("65536"), ..base() }),
+            ("DATABASE_URL", Args { database_url: some("postgres://x"), ..base() }),
+            ("DATABASE_URL", Args { database_url: some("sqlite:"), ..base() }),
+            ("JWT_SECRET", Args { jwt_secret: some("short"), ..base() }),
+            ("ENCRYPTION_KEYS", Args { encryption_keys: some("a:b"), ..base() }),
+            ("TRUSTED_PROXIES", Args { trusted_proxies: some("10.0.0.0/8,x"), ..base() }),
+            ("COOKIE_SECURE", Args { cookie_secure: some("maybe"), ..base() }),
+            ("COOKIE_SAME_SITE", Args { cookie_same_site: some("none"), ..base() }),
+            ("SHIELD", Args { shield: some("x"), ..base() }),
+            ("REDIS_URL", Args { redis_url: some("redis://x"), ..base() }),
+        ] {
+            assert_eq!(refused(&args), name);
+        }
+        assert!(Args { log_format: some("xml"), ..base() }.log().is_err());
+    }
+}
