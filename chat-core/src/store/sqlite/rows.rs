@@ -1,0 +1,127 @@
+//! From rows to records, and from the domain's types to SQLite's.
+
+use rusqlite::{Row, types::FromSqlError};
+
+use crate::{
+    ChatId, MessageId, SessionId, Timestamp, UserId,
+    store::{ChatEntry, ChatState, MessageRecord, Revocation, UserRecord},
+};
+
+/// What a row of a statement is.
+pub(super) trait FromRow: Sized {
+    fn from_row(row: &Row<'_>) -> rusqlite::Result<Self>;
+}
+
+/// A count or a place, as SQLite's signed integer. What does not fit is beyond whatever there could be.
+pub(super) fn int(value: impl TryInto<i64>) -> i64 {
+    value.try_into().unwrap_or(i64::MAX)
+}
+
+fn seq(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    let value: i64 = row.get(column)?;
+    u64::try_from(value).map_err(|_| FromSqlError::OutOfRange(value).into())
+}
+
+fn moment(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp> {
+    row.get(column).map(Timestamp::from_millis)
+}
+
+/// The columns of `user!`, from `first` on.
+fn user(row: &Row<'_>, first: usize) -> rusqlite::Result<UserRecord> {
+    Ok(UserRecord {
+        id: UserId::from_bytes(row.get(first)?),
+        email: row.get(first + 1)?,
+        full_name: row.get(first + 2)?,
+        password_hash: row.get(first + 3)?,
+        profile_pic: row.get(first + 4)?,
+        last_seen: moment(row, first + 5)?,
+        is_online: row.get(first + 6)?,
+        created_at: moment(row, first + 7)?,
+        updated_at: moment(row, first + 8)?,
+    })
+}
+
+/// The columns of `message!`, from `first` on: 11 of them.
+fn message(row: &Row<'_>, first: usize) -> rusqlite::Result<MessageRecord> {
+    Ok(MessageRecord {
+        id: MessageId::from_bytes(row.get(first)?),
+        chat_id: ChatId::from_bytes(row.get(first + 1)?),
+        seq: seq(row, first + 2)?,
+        sender_id: UserId::from_bytes(row.get(first + 3)?),
+        receiver_id: row.get::<_, Option<_>>(first + 4)?.map(UserId::from_bytes),
+        body: row.get(first + 5)?,
+        image: row.get(first + 6)?,
+        client_id: row.get(first + 7)?,
+        is_deleted: row.get(first + 8)?,
+        created_at: moment(row, first + 9)?,
+        updated_at: moment(row, first + 10)?,
+    })
+}
+
+impl FromRow for UserRecord {
+    fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
+        user(row, 0)
+    }
+}
+
+impl FromRow for MessageRecord {
+    fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
+        message(row, 0)
+    }
+}
+
+impl FromRow for ChatEntry {
+    fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
+        // An outer join that found nothing gives a NULL id.
+        let last_message = row.get_ref(3)?.as_blob_or_null()?.map(|_| message(row, 3)).transpose()?;
+        let partner = row.get_ref(14)?.as_blob_or_null()?.map(|_| user(row, 14)).transpose()?;
+        Ok(Self {
+            chat_id: ChatId::from_bytes(row.get(0)?),
+            last_at: moment(row, 1)?,
+            state: ChatState {
+                last_seq: last_message.as_ref().map_or(0, |message| message.seq),
+                read_seq: seq(row, 2)?,
+            },
+            partner,
+            last_message,
+        })
+    }
+}
+
+impl FromRow for ChatState {
+    fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self { last_seq: seq(row, 0)?, read_seq: seq(row, 1)? })
+    }
+}
+
+impl FromRow for Revocation {
+    fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self { session: SessionId::from_bytes(row.get(0)?), expires_at: moment(row, 1)? })
+    }
+}
+
+impl FromRow for UserId {
+    fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
+        row.get(0).map(Self::from_bytes)
+    }
+}
+
+impl FromRow for String {
+    fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
+        row.get(0)
+    }
+}
+
+/// A seq alone.
+impl FromRow for u64 {
+    fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
+        seq(row, 0)
+    }
+}
+
+/// A seq and its moment.
+impl FromRow for (u64, Timestamp) {
+    fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok((seq(row, 0)?, moment(row, 1)?))
+    }
+}

@@ -1,0 +1,127 @@
+//! The tables, as numbered migrations, and what tells our file from others.
+
+use rusqlite::Connection;
+
+use super::error::{Failure, from_sqlite};
+use crate::StoreError;
+
+/// `CHAT` in the file's header (`PRAGMA application_id`): this database is ours.
+pub(super) const APPLICATION_ID: i32 = 0x4348_4154;
+
+/// Applied in order; `PRAGMA user_version` counts how many were. Never change one that was released: add one.
+pub(super) const MIGRATIONS: &[&str] = &[V1];
+
+/// How many migrations this program knows.
+pub(super) fn newest() -> u32 {
+    u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX)
+}
+
+/// Ids are 12-byte blobs, moments are milliseconds since 1970.
+///
+/// - A log is read from its end in pages, so messages lie in the order of their chat and not in that of their
+///   arrival: `WITHOUT ROWID` makes the primary key the table.
+/// - `members` carries each chat's latest activity, so that its index is the order of everybody's list. A chat has
+///   any number of members.
+/// - No foreign key from `messages`: the writer has the members of the chat at hand and checks the sender there; a
+///   key would look both up again for each message. What no hot path writes has them.
+const V1: &str = "
+CREATE TABLE users (
+    id            BLOB    NOT NULL PRIMARY KEY,
+    email         TEXT    NOT NULL,
+    email_key     TEXT    NOT NULL UNIQUE,
+    full_name     TEXT    NOT NULL,
+    name_key      TEXT    NOT NULL,
+    password_hash TEXT    NOT NULL,
+    profile_pic   TEXT,
+    last_seen     INTEGER NOT NULL,
+    is_online     INTEGER NOT NULL,
+    created_at    INTEGER NOT NULL,
+    updated_at    INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX users_by_name ON users (name_key, id);
+CREATE INDEX users_online ON users (is_online) WHERE is_online = 1;
+
+CREATE TABLE chats (
+    id         BLOB    NOT NULL PRIMARY KEY,
+    kind       TEXT    NOT NULL CHECK (kind IN ('direct')),
+    created_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE members (
+    chat_id  BLOB    NOT NULL REFERENCES chats (id),
+    user_id  BLOB    NOT NULL REFERENCES users (id),
+    read_seq INTEGER NOT NULL,
+    last_at  INTEGER NOT NULL,
+    PRIMARY KEY (chat_id, user_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX members_by_activity ON members (user_id, last_at, chat_id);
+
+CREATE TABLE messages (
+    chat_id     BLOB    NOT NULL,
+    seq         INTEGER NOT NULL,
+    id          BLOB    NOT NULL,
+    sender_id   BLOB    NOT NULL,
+    receiver_id BLOB,
+    client_id   TEXT,
+    is_deleted  INTEGER NOT NULL,
+    created_at  INTEGER NOT NULL,
+    updated_at  INTEGER NOT NULL,
+    image       TEXT,
+    body        TEXT,
+    PRIMARY KEY (chat_id, seq)
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX messages_by_id ON messages (id);
+CREATE UNIQUE INDEX messages_by_client_id ON messages (sender_id, client_id) WHERE client_id IS NOT NULL;
+
+CREATE TABLE revocations (
+    session    BLOB    NOT NULL PRIMARY KEY,
+    expires_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX revocations_by_end ON revocations (expires_at);
+
+CREATE TABLE notes (
+    key   TEXT NOT NULL PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+";
+
+/// Refuses what another application, or a newer version of this one, has made.
+///
+/// # Errors
+/// [`StoreError::Other`] with the reason.
+pub(super) fn check(application_id: i32, version: u32) -> Result<(), StoreError> {
+    if application_id != APPLICATION_ID {
+        return Err(Failure::new("the file is a database of another application").other());
+    }
+    if version > newest() {
+        let sentence = format!(
+            "the database was made by a newer version of this program: its schema is {version}, the newest known \
+             here is {}",
+            newest()
+        );
+        return Err(Failure::new(sentence).other());
+    }
+    Ok(())
+}
+
+/// Brings the tables up to date, all of it or nothing.
+///
+/// # Errors
+/// Those of SQLite; the file is then as it was.
+pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
+    let version: u32 =
+        connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(from_sqlite)?;
+    if version >= newest() {
+        return Ok(());
+    }
+    let mut apply = || {
+        let transaction = connection.transaction()?;
+        for migration in MIGRATIONS.iter().skip(usize::try_from(version).unwrap_or(usize::MAX)) {
+            transaction.execute_batch(migration)?;
+        }
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.pragma_update(None, "user_version", newest())?;
+        transaction.commit()
+    };
+    apply().map_err(from_sqlite)
+}

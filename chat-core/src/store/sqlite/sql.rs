@@ -1,0 +1,126 @@
+//! Every statement of the store, in one place, so that a test can ask SQLite how it would run each of them.
+
+/// A statement. Only this file can make one, and [`Db`](super::db::Db) runs nothing else.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sql(&'static str);
+
+impl Sql {
+    pub(super) const fn text(self) -> &'static str {
+        self.0
+    }
+}
+
+/// Makes the constants and, for the test, the list of them all.
+macro_rules! statements {
+    ($($(#[$doc:meta])* $name:ident = $($part:expr),+;)*) => {
+        $($(#[$doc])* pub(super) const $name: Sql = Sql(concat!($($part),+));)*
+
+        /// Each with its name.
+        #[cfg(test)]
+        pub(super) const ALL: &[(&str, &str)] = &[$((stringify!($name), $name.0)),*];
+    };
+}
+
+/// In the order that `rows.rs` reads them.
+macro_rules! user {
+    ($table:literal) => {
+        concat!(
+            $table, ".id, ", $table, ".email, ", $table, ".full_name, ", $table, ".password_hash, ",
+            $table, ".profile_pic, ", $table, ".last_seen, ", $table, ".is_online, ",
+            $table, ".created_at, ", $table, ".updated_at"
+        )
+    };
+}
+macro_rules! message {
+    ($table:literal) => {
+        concat!(
+            $table, ".id, ", $table, ".chat_id, ", $table, ".seq, ", $table, ".sender_id, ",
+            $table, ".receiver_id, ", $table, ".body, ", $table, ".image, ", $table, ".client_id, ",
+            $table, ".is_deleted, ", $table, ".created_at, ", $table, ".updated_at"
+        )
+    };
+}
+
+statements! {
+    INSERT_USER =
+        "INSERT INTO users (id, email, email_key, full_name, name_key, password_hash, profile_pic, last_seen,
+            is_online, created_at, updated_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+         ON CONFLICT (email_key) DO NOTHING";
+    USER = "SELECT ", user!("u"), " FROM users u WHERE u.id = ?1";
+    USER_BY_EMAIL = "SELECT ", user!("u"), " FROM users u WHERE u.email_key = ?1";
+    USER_NAME_KEY = "SELECT name_key FROM users WHERE id = ?1";
+    UPDATE_PROFILE =
+        "UPDATE users SET full_name = ?2, name_key = ?3, profile_pic = ?4, updated_at = ?5 WHERE id = ?1";
+    SET_PRESENCE = "UPDATE users SET is_online = ?2, last_seen = ?3 WHERE id = ?1";
+    ALL_OFFLINE = "UPDATE users SET is_online = 0 WHERE is_online = 1";
+    USERS_BY_NAME =
+        "SELECT ", user!("u"), " FROM users u
+         WHERE (u.name_key, u.id) > (?1, ?2) AND u.id <> ?3
+         ORDER BY u.name_key, u.id LIMIT ?4";
+
+    /// Any conflict, also that of the partial index over `client_id`, leaves the row out: the caller sees it in
+    /// the number of changes and asks which it was.
+    INSERT_MESSAGE =
+        "INSERT INTO messages (id, chat_id, seq, sender_id, receiver_id, body, image, client_id, is_deleted,
+            created_at, updated_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0, ?9, ?9)
+         ON CONFLICT DO NOTHING";
+    MESSAGE = "SELECT ", message!("m"), " FROM messages m WHERE m.id = ?1";
+    MESSAGE_BY_CLIENT_ID =
+        "SELECT ", message!("m"), " FROM messages m WHERE m.sender_id = ?1 AND m.client_id = ?2";
+    /// The end of a log: its newest seq and moment.
+    TAIL = "SELECT seq, created_at FROM messages WHERE chat_id = ?1 ORDER BY seq DESC LIMIT 1";
+    PAGE =
+        "SELECT ", message!("m"), " FROM messages m WHERE m.chat_id = ?1 AND m.seq < ?2
+         ORDER BY m.seq DESC LIMIT ?3";
+    DELETE_MESSAGE =
+        "UPDATE messages SET is_deleted = 1, body = NULL, image = NULL, updated_at = ?3
+         WHERE chat_id = ?1 AND seq = ?2";
+    WALK_MESSAGES =
+        "SELECT ", message!("m"), " FROM messages m WHERE (m.chat_id, m.seq) > (?1, ?2)
+         ORDER BY m.chat_id, m.seq LIMIT ?3";
+    REPLACE_BODY =
+        "UPDATE messages SET body = ?5 WHERE chat_id = ?1 AND seq = ?2 AND id = ?3 AND body = ?4";
+
+    INSERT_CHAT = "INSERT INTO chats (id, kind, created_at) VALUES (?1, 'direct', ?2)";
+    /// The conflict is a note to oneself: the two of a direct chat are one person.
+    INSERT_MEMBER =
+        "INSERT INTO members (chat_id, user_id, read_seq, last_at) VALUES (?1, ?2, 0, ?3) ON CONFLICT DO NOTHING";
+    MEMBERS = "SELECT user_id FROM members WHERE chat_id = ?1";
+    /// Moves the chat in the list of each of its members, and one member's watermark along: most often that is
+    /// all there is to do after a message.
+    TOUCH_CHAT =
+        "UPDATE members SET last_at = ?2, read_seq = iif(user_id = ?3, ?4, read_seq) WHERE chat_id = ?1";
+    READ_UP_TO = "UPDATE members SET read_seq = ?3 WHERE chat_id = ?1 AND user_id = ?2";
+    READ_SEQ = "SELECT read_seq FROM members WHERE chat_id = ?1 AND user_id = ?2";
+    CHAT_STATE =
+        "SELECT ifnull((SELECT max(seq) FROM messages WHERE chat_id = ?1), 0), read_seq
+         FROM members WHERE chat_id = ?1 AND user_id = ?2";
+    /// The joins find one row each or none: in a chat of two there is one other member, and of each chat one
+    /// newest message.
+    CHATS_OF =
+        "SELECT m.chat_id, m.last_at, m.read_seq, ", message!("l"), ", ", user!("u"), "
+         FROM members m
+         JOIN chats c ON c.id = m.chat_id
+         LEFT JOIN members p ON c.kind = 'direct' AND p.chat_id = m.chat_id AND p.user_id <> m.user_id
+         LEFT JOIN users u ON u.id = p.user_id
+         LEFT JOIN messages l ON l.chat_id = m.chat_id
+            AND l.seq = (SELECT max(seq) FROM messages WHERE chat_id = m.chat_id)
+         WHERE m.user_id = ?1 AND (m.last_at, m.chat_id) < (?2, ?3)
+         ORDER BY m.last_at DESC, m.chat_id DESC LIMIT ?4";
+    /// May name a partner twice: DISTINCT would sort.
+    PARTNERS =
+        "SELECT p.user_id FROM members m JOIN members p ON p.chat_id = m.chat_id
+         WHERE m.user_id = ?1 AND p.user_id <> ?1";
+
+    REVOKE_SESSION = "INSERT INTO revocations (session, expires_at) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+    REVOCATIONS = "SELECT session, expires_at FROM revocations WHERE expires_at > ?1";
+    FORGET_REVOCATIONS = "DELETE FROM revocations WHERE expires_at <= ?1";
+
+    PING = "SELECT 1";
+
+    NOTE = "SELECT value FROM notes WHERE key = ?1";
+    PUT_NOTE =
+        "INSERT INTO notes (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+}

@@ -1,0 +1,109 @@
+//! `Users`.
+
+use async_trait::async_trait;
+use rusqlite::params;
+
+use super::{SqliteStore, db::Db, rows::int, sql, tx::Tx};
+use crate::{
+    StoreError, Timestamp, UserId,
+    store::{ProfileChange, ProfileUpdate, Result, UserRecord, Users, email_key, name_key},
+};
+
+#[async_trait]
+impl Users for SqliteStore {
+    async fn insert_user(&self, user: &UserRecord) -> Result<()> {
+        let user = user.clone();
+        let write = move |tx: &mut Tx| {
+            let inserted = tx.db.execute(
+                sql::INSERT_USER,
+                params![
+                    user.id.as_bytes(),
+                    user.email,
+                    email_key(&user.email),
+                    user.full_name,
+                    name_key(&user.full_name),
+                    user.password_hash,
+                    user.profile_pic,
+                    user.last_seen.as_millis(),
+                    user.is_online,
+                    user.created_at.as_millis(),
+                    user.updated_at.as_millis(),
+                ],
+            )?;
+            if inserted > 0 { Ok(()) } else { Err(StoreError::AlreadyExists("email")) }
+        };
+        self.writer.run(write).await
+    }
+
+    async fn user(&self, id: UserId) -> Result<Option<UserRecord>> {
+        self.readers.run(move |db| db.first(sql::USER, [id.as_bytes()])).await
+    }
+
+    async fn user_by_email(&self, email: &str) -> Result<Option<UserRecord>> {
+        let key = email_key(email);
+        self.readers.run(move |db| db.first(sql::USER_BY_EMAIL, [key])).await
+    }
+
+    async fn update_profile(
+        &self,
+        id: UserId,
+        change: &ProfileChange,
+        at: Timestamp,
+    ) -> Result<ProfileUpdate> {
+        let change = change.clone();
+        let write = move |tx: &mut Tx| {
+            let before: UserRecord =
+                tx.db.first(sql::USER, [id.as_bytes()])?.ok_or(StoreError::NotFound("User"))?;
+            let mut after = UserRecord { updated_at: at, ..before.clone() };
+            if let Some(full_name) = change.full_name {
+                after.full_name = full_name;
+            }
+            if let Some(profile_pic) = change.profile_pic {
+                after.profile_pic = profile_pic;
+            }
+            tx.db.execute(
+                sql::UPDATE_PROFILE,
+                params![
+                    id.as_bytes(),
+                    after.full_name,
+                    name_key(&after.full_name),
+                    after.profile_pic,
+                    at.as_millis()
+                ],
+            )?;
+            Ok(ProfileUpdate { before, after })
+        };
+        self.writer.run(write).await
+    }
+
+    async fn set_presence(&self, id: UserId, is_online: bool, at: Timestamp) -> Result<()> {
+        let write = move |tx: &mut Tx| {
+            tx.db.execute(sql::SET_PRESENCE, params![id.as_bytes(), is_online, at.as_millis()]).map(drop)
+        };
+        self.writer.run(write).await
+    }
+
+    async fn all_offline(&self) -> Result<u64> {
+        self.writer.run(|tx| tx.db.execute(sql::ALL_OFFLINE, []).map(|changed| changed as u64)).await
+    }
+
+    async fn users_by_name(
+        &self,
+        except: UserId,
+        after: Option<UserId>,
+        limit: usize,
+    ) -> Result<Vec<UserRecord>> {
+        let read = move |db: &Db| {
+            // Before the first of all: no name and no id.
+            let (mut name, mut id) = (String::new(), Vec::new());
+            if let Some(after) = after {
+                name = db
+                    .first(sql::USER_NAME_KEY, [after.as_bytes()])?
+                    .ok_or(StoreError::NotFound("User"))?;
+                id = after.as_bytes().to_vec();
+            }
+            db.all(sql::USERS_BY_NAME, params![name, id, except.as_bytes(), int(limit)])
+        };
+        self.readers.run(read).await
+    }
+}
