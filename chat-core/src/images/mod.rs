@@ -1,6 +1,12 @@
 //! Pictures: checked by their bytes, then given to an [`ImageStore`].
+//!
+//! A picture goes through three hands: [`decode_data_url`] where it came in JSON, [`CheckedImage::check`], and then
+//! [`ImageStore::put`], which takes nothing that was not checked.
 
 mod check;
+mod container;
+mod data_url;
+mod decode;
 mod disk;
 
 use std::fmt;
@@ -8,7 +14,11 @@ use std::fmt;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-pub use self::{check::CheckedImage, disk::DiskImages};
+pub use self::{
+    check::CheckedImage,
+    data_url::{DataUrlError, decode_data_url},
+    disk::DiskImages,
+};
 use crate::BoxError;
 
 /// The kinds of pictures that are taken.
@@ -50,7 +60,9 @@ impl ImageFormat {
     /// The format with this ending.
     #[must_use]
     pub fn from_extension(extension: &str) -> Option<Self> {
-        [Self::Png, Self::Jpeg, Self::Webp, Self::Gif].into_iter().find(|format| format.extension() == extension)
+        [Self::Png, Self::Jpeg, Self::Webp, Self::Gif]
+            .into_iter()
+            .find(|format| format.extension() == extension)
     }
 }
 
@@ -113,10 +125,7 @@ pub struct StoredImage {
 
 impl fmt::Debug for StoredImage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StoredImage")
-            .field("format", &self.format)
-            .field("bytes", &self.bytes.len())
-            .finish()
+        f.debug_struct("StoredImage").field("format", &self.format).field("bytes", &self.bytes.len()).finish()
     }
 }
 
