@@ -177,9 +177,7 @@ mod tests {
         assert_eq!(id.to_string().len(), 24);
         assert_eq!(id.to_string().parse::<UserId>(), Ok(id));
         assert_eq!(id.to_string().to_uppercase().parse::<UserId>(), Ok(id));
-        for bad in
-            ["", "0", "zz345678901234567890zzzz", "1234567890123456789012345", "12345678901234567890é4"]
-        {
+        for bad in ["", "0", "zz345678901234567890zzzz", "1234567890123456789012345", "12345678901234567890é4"] {
             assert_eq!(bad.parse::<UserId>(), Err(InvalidId), "{bad}");
         }
     }

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::RateLimited;
 
-/// Keys that one limit remembers, by default: some 10 MB where all are in use.
+/// Keys that one limit remembers, by default: some 6 MB where all are in use.
 const MOST_KEYS: usize = 100_000;
 
 /// The embedded guard.
@@ -57,7 +57,7 @@ impl InProcessShield {
     /// With the default limits.
     #[must_use]
     pub fn new() -> Self {
-        let guard = Guard::new(DefaultClock::default());
+        let guard = Guard::new(&DefaultClock::default());
         guard.bots.prepare();
         Self { guard }
     }
@@ -140,7 +140,7 @@ struct Guard<C: Clock + Clone> {
 }
 
 impl<C: Clock + Clone> Guard<C> {
-    fn new(clock: C) -> Self {
+    fn new(clock: &C) -> Self {
         let limit = |policy, quota| Limit::new(policy, quota, MOST_KEYS, clock.clone());
         Self {
             bots: BotPolicy::default(),
@@ -206,7 +206,7 @@ mod tests {
 
     fn guard() -> (Guard<FakeRelativeClock>, FakeRelativeClock) {
         let clock = FakeRelativeClock::default();
-        (Guard::new(clock.clone()), clock)
+        (Guard::new(&clock), clock)
     }
 
     fn visit(class: VisitClass, address: &str) -> Visit<'static> {

@@ -4,7 +4,7 @@ use std::{
     fmt,
     net::{IpAddr, Ipv4Addr},
     num::NonZeroU32,
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    sync::atomic::{AtomicU32, Ordering::Relaxed},
     time::Duration,
 };
 
@@ -39,10 +39,10 @@ impl Quota {
 const LONGEST_WINDOW: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// Idle buckets are dropped once in so many visits: often enough to stay small, rarely enough to cost nothing.
-const SWEEP_EVERY: u64 = 4096;
+const SWEEP_EVERY: u32 = 4096;
 
 /// And more often when there is no place for newcomers, who share one bucket until there is.
-const SWEEP_EVERY_WHEN_FULL: u64 = 64;
+const SWEEP_EVERY_WHEN_FULL: u32 = 256;
 
 /// Whose bucket it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -74,7 +74,7 @@ pub(super) struct Limit<C: Clock + Clone> {
     quota: Quota,
     most_keys: usize,
     clock: C,
-    visits: AtomicU64,
+    visits: AtomicU32,
     /// None where nothing has to be counted: nobody is let in, or everybody.
     limiter: Option<Limiter<C>>,
 }
@@ -87,7 +87,7 @@ impl<C: Clock + Clone> Limit<C> {
                 Some(governor::Quota::with_period(quota.window / quota.limit)?.allow_burst(limit))
             })
             .map(|quota| RateLimiter::new(quota, Buckets::new(most_keys), clock.clone()));
-        Self { policy, quota, most_keys, clock, visits: AtomicU64::new(0), limiter }
+        Self { policy, quota, most_keys, clock, visits: AtomicU32::new(0), limiter }
     }
 
     /// Sets another quota; what was counted is forgotten.
@@ -125,8 +125,8 @@ impl<C: Clock + Clone> Limit<C> {
     }
 
     #[cfg(test)]
-    pub(super) fn keys(&self) -> usize {
-        self.limiter.as_ref().map_or(0, RateLimiter::len)
+    pub(super) fn keys(&self) -> u32 {
+        self.limiter.as_ref().map_or(0, |limiter| u32::try_from(limiter.len()).unwrap())
     }
 }
 
@@ -181,20 +181,20 @@ mod tests {
     #[test]
     fn idle_buckets_are_dropped_and_busy_ones_kept() {
         let (limit, clock) = limit(TWO, 10_000);
-        for n in 1..SWEEP_EVERY as u32 {
+        for n in 1..SWEEP_EVERY {
             assert_eq!(limit.check(source(n)), Ok(()));
         }
-        assert_eq!(limit.keys(), SWEEP_EVERY as usize - 1);
+        assert_eq!(limit.keys(), SWEEP_EVERY - 1);
         clock.advance(TWO.window);
         assert_eq!(limit.check(source(0)), Ok(()));
         assert_eq!(limit.keys(), 1, "all but the one that just came");
 
         assert_eq!(limit.check(source(0)), Ok(()));
-        for n in 2..SWEEP_EVERY as u32 {
+        for n in 2..SWEEP_EVERY {
             assert_eq!(limit.check(source(n)), Ok(()));
         }
         assert!(limit.check(source(0)).is_err(), "the sweep must not forgive");
-        assert_eq!(limit.keys(), SWEEP_EVERY as usize - 1);
+        assert_eq!(limit.keys(), SWEEP_EVERY - 1);
     }
 
     #[test]
@@ -205,7 +205,7 @@ mod tests {
         }
         assert_eq!(limit.keys(), 100);
         clock.advance(TWO.window);
-        for n in 0..SWEEP_EVERY_WHEN_FULL as u32 {
+        for n in 0..SWEEP_EVERY_WHEN_FULL {
             let _ = limit.check(source(5000 + n));
         }
         assert!(limit.keys() < 100);

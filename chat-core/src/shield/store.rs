@@ -52,7 +52,7 @@ impl<K: Eq + Hash + Clone> StateStore for Buckets<K> {
                     .count
                     .fetch_update(Relaxed, Relaxed, |count| (count < self.most).then_some(count + 1));
                 if taken.is_ok() {
-                    // A fresh bucket lets the first one in; where it should not, an empty bucket stays and is swept.
+                    // A fresh bucket lets everybody in; should one ever not, its place is given back.
                     let judged = judge(None);
                     if let Ok((_, next)) = &judged {
                         place.insert(*next);

@@ -63,12 +63,7 @@ pub trait Users {
     ///
     /// # Errors
     /// [`StoreError::NotFound`] when there is no such account.
-    async fn update_profile(
-        &self,
-        id: UserId,
-        change: &ProfileChange,
-        at: Timestamp,
-    ) -> Result<ProfileUpdate>;
+    async fn update_profile(&self, id: UserId, change: &ProfileChange, at: Timestamp) -> Result<ProfileUpdate>;
 
     /// Stores that the user came or went at `at`: `is_online` and `last_seen`. Not a change of the profile:
     /// `updated_at` stays. Of a user who does not exist: nothing happens.
@@ -80,12 +75,7 @@ pub trait Users {
 
     /// Accounts but `except`, ordered by [`name_key`] and then by id; those after the account `after`, at most
     /// `limit`. An unknown `after` gives [`StoreError::NotFound`].
-    async fn users_by_name(
-        &self,
-        except: UserId,
-        after: Option<UserId>,
-        limit: usize,
-    ) -> Result<Vec<UserRecord>>;
+    async fn users_by_name(&self, except: UserId, after: Option<UserId>, limit: usize) -> Result<Vec<UserRecord>>;
 }
 
 /// Messages: each chat is a log that is only appended to.
@@ -126,8 +116,7 @@ pub trait Messages {
 
     /// All messages, in a fixed order of the store's choosing, those after the one at `after`; at most `limit`.
     /// A message appended during the walk may or may not be met.
-    async fn walk_messages(&self, after: Option<MessagePosition>, limit: usize)
-    -> Result<Vec<MessageRecord>>;
+    async fn walk_messages(&self, after: Option<MessagePosition>, limit: usize) -> Result<Vec<MessageRecord>>;
 
     /// Replaces bodies, each only where it still is what it was; durable when the result is there. Returns how many
     /// it replaced. `updated_at` stays: nobody sees a difference.
@@ -142,12 +131,7 @@ pub trait Chats {
 
     /// The user's chats, latest activity first (then by id, descending), those after the position `after`; at most
     /// `limit`. Costs by `limit`, not by how many chats, messages or users there are.
-    async fn chats_of(
-        &self,
-        user: UserId,
-        after: Option<ChatPosition>,
-        limit: usize,
-    ) -> Result<Vec<ChatEntry>>;
+    async fn chats_of(&self, user: UserId, after: Option<ChatPosition>, limit: usize) -> Result<Vec<ChatEntry>>;
 
     /// Moves the user's read watermark up to `up_to`, or to the newest message; never beyond that and never back.
     /// Returns the state afterwards; `None` when there is no such chat or the user is not a member.
@@ -182,9 +166,7 @@ pub trait Notes {
 
 /// The sum: everything that [`ChatService`](crate::ChatService) needs of a store.
 #[async_trait]
-pub trait Store:
-    Users + Messages + Chats + Sessions + Notes + std::fmt::Debug + Send + Sync + 'static
-{
+pub trait Store: Users + Messages + Chats + Sessions + Notes + std::fmt::Debug + Send + Sync + 'static {
     /// `Ok` when a read and a write have a chance now. For readiness probes: cheap, and bounded in time.
     async fn ping(&self) -> Result<()>;
 
