@@ -1,5 +1,7 @@
 //! Pictures, as real files: made here by the `image` crate, or by hand where they have to be wrong.
 
+#![allow(clippy::unwrap_used, reason = "clippy does not see that the helpers of a test are a test")]
+
 use std::io::Cursor;
 
 use bytes::Bytes;
