@@ -1,6 +1,10 @@
 //! Pictures, as real files: made here by the `image` crate, or by hand where they have to be wrong.
 
-#![allow(clippy::unwrap_used, reason = "clippy does not see that the helpers of a test are a test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "clippy does not see that the helpers of a test are a test"
+)]
 
 use std::io::Cursor;
 
@@ -351,6 +355,12 @@ async fn text_in_a_gif_is_removed() {
     let at = gif.windows(3).position(|block| block == b"\x21\xff\x0b").unwrap();
     let with = [&gif[..at], comment, &text, xmp, &gif[at..]].concat();
     assert_eq!(check(with).await.unwrap().into_bytes(), gif);
+
+    // The text takes the control before it along: the picture that follows has none.
+    let at = gif.windows(3).rposition(|block| block == b"\x21\xf9\x04").unwrap();
+    let plain = [&gif[..at], &gif[at + 8..]].concat();
+    let with = [&gif[..at], &text, &gif[at + 8..]].concat();
+    assert_eq!(check(with).await.unwrap().into_bytes(), plain);
 }
 
 #[tokio::test]

@@ -252,6 +252,14 @@ mod tests {
         std::fs::write(&secret, "secret").unwrap();
         let unfinished = format!("{hex}.png.tmp");
         std::fs::write(folder.join(&unfinished), "half").unwrap();
+        // Files that are there under names that are never given.
+        let upper = format!("{}.png", hex.to_uppercase());
+        let (short, long) = (format!("{}.png", &hex[1..]), format!("{hex}0.png"));
+        let below = format!("below/{hex}.png");
+        std::fs::create_dir(folder.join("below")).unwrap();
+        for name in [&upper, &short, &long, &below] {
+            std::fs::write(folder.join(name), "secret").unwrap();
+        }
 
         let absolute = secret.to_str().unwrap().to_owned();
         for name in [
@@ -266,9 +274,10 @@ mod tests {
             &format!("{hex}.svg"),
             &format!("{hex}.png\0"),
             &format!("{hex}.png/"),
-            &format!("{}.png", hex.to_uppercase()),
-            &format!("{}.png", &hex[1..]),
-            &format!("{hex}0.png"),
+            &upper,
+            &short,
+            &long,
+            &below,
             hex,
         ] {
             assert!(store.get(name).await.unwrap().is_none(), "{name}");
@@ -276,8 +285,8 @@ mod tests {
                 store.remove(&url).await.unwrap();
             }
         }
-        assert!(secret.exists());
-        assert_eq!(names(&folder).len(), 2);
+        assert!(secret.exists() && folder.join(below).exists());
+        assert_eq!(names(&folder).len(), 6);
     }
 
     #[tokio::test]
