@@ -322,6 +322,15 @@ async fn text_in_a_png_is_removed() {
 }
 
 #[tokio::test]
+async fn a_png_keeps_a_profile_but_not_a_bomb() {
+    let still = file(image::ImageFormat::Png);
+    for (length, kept) in [(64 << 10, true), ((64 << 10) + 1, false)] {
+        let png = [&still[..33], &png_chunk(b"iCCP", &vec![0; length]), &still[33..]].concat();
+        assert_eq!(contains(&check(png).await.unwrap().into_bytes(), "iCCP"), kept);
+    }
+}
+
+#[tokio::test]
 async fn text_and_thumbnails_in_a_jpeg_are_removed() {
     let jpeg = file(image::ImageFormat::Jpeg);
     assert_eq!(jpeg[2..4], [0xff, 0xe0]);

@@ -12,6 +12,10 @@ const KEPT: [&[u8; 4]; 18] = [
     b"mDCV", b"cLLI", b"bKGD", b"pHYs", b"acTL", b"fcTL", b"fdAT",
 ];
 
+/// A colour profile is compressed, a thousandfold where somebody means harm, and every reader inflates it. Those of
+/// cameras and editors have a few kilobytes; a larger one is left behind.
+const LARGEST_PROFILE: usize = 64 << 10;
+
 /// The decoder checks the checksums of what it decodes, so they are only copied here.
 pub(super) fn strip(file: &[u8], pixels: PixelLimit) -> Result<Stripped, ImageRefused> {
     let mut input = Reader::new(file);
@@ -42,7 +46,7 @@ pub(super) fn strip(file: &[u8], pixels: PixelLimit) -> Result<Stripped, ImageRe
             (b"eXIf", _) => turn = orientation(data),
             _ => {}
         }
-        if KEPT.contains(&&name) {
+        if KEPT.contains(&&name) && !(&name == b"iCCP" && data.len() > LARGEST_PROFILE) {
             bytes.extend_from_slice(&length.to_be_bytes());
             bytes.extend_from_slice(&name);
             bytes.extend_from_slice(data);
