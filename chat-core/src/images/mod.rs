@@ -1,6 +1,12 @@
 //! Pictures: checked by their bytes, then given to an [`ImageStore`].
+//!
+//! A picture goes through three hands: [`decode_data_url`] where it came in JSON, [`CheckedImage::check`], and then
+//! [`ImageStore::put`], which takes nothing that was not checked.
 
 mod check;
+mod container;
+mod data_url;
+mod decode;
 mod disk;
 
 use std::fmt;
@@ -8,7 +14,11 @@ use std::fmt;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-pub use self::{check::CheckedImage, disk::DiskImages};
+pub use self::{
+    check::CheckedImage,
+    data_url::{DataUrlError, decode_data_url},
+    disk::DiskImages,
+};
 use crate::BoxError;
 
 /// The kinds of pictures that are taken.
@@ -143,9 +153,4 @@ pub trait ImageStore: fmt::Debug + Send + Sync + 'static {
         let _ = name;
         Ok(None)
     }
-}
-
-/// Stub.
-pub fn decode_data_url(_: &str, _: usize) -> Result<Bytes, ImageRefused> {
-    Err(ImageRefused::Format)
 }

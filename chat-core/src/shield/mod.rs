@@ -1,12 +1,15 @@
 //! The guard before every request: limits and bots.
 
+mod bots;
 mod in_process;
+mod limits;
+mod store;
 
 use std::{fmt, net::IpAddr};
 
 use async_trait::async_trait;
 
-pub use self::in_process::{BotPolicy, InProcessShield, Quota};
+pub use self::{bots::BotPolicy, in_process::InProcessShield, limits::Quota};
 use crate::{RateLimited, UserId};
 
 /// What kind of thing a visitor wants to do; each kind has limits of its own.
