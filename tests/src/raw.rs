@@ -1,7 +1,5 @@
 //! HTTP by hand, for what no proper client does.
 
-use std::time::Duration;
-
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -44,6 +42,15 @@ impl RawConnection {
         let _ = self.0.shutdown().await;
     }
 
+    /// Ends the sending half, and reads whatever comes until the server hangs up as well.
+    pub async fn half_close(mut self) {
+        let _ = self.0.shutdown().await;
+        let mut rest = Vec::new();
+        let end = self.0.read_to_end(&mut rest);
+        let _ =
+            tokio::time::timeout(DEADLINE, end).await.expect("the server keeps a connection that was ended");
+    }
+
     /// Hangs up with a reset.
     pub fn reset(self) {
         self.0.set_zero_linger().unwrap();
@@ -58,14 +65,6 @@ impl RawConnection {
     /// Reads one response and checks its envelope.
     pub async fn read(&mut self) -> Reply {
         Reply::check(self.read_raw().await)
-    }
-
-    /// Reads to the end: whether the server closes the connection before the deadline.
-    pub async fn closes(&mut self, within: Duration) -> bool {
-        let mut rest = [0; 4096];
-        tokio::time::timeout(within, async { while self.0.read(&mut rest).await.is_ok_and(|n| n > 0) {} })
-            .await
-            .is_ok()
     }
 
     async fn read_inner(&mut self) -> RawReply {

@@ -30,6 +30,7 @@ pub enum Packet {
 pub struct Socket {
     stream: WebSocketStream<TcpStream>,
     next_ack: u64,
+    was_told: bool,
 }
 
 fn failed(error: impl std::fmt::Display) -> Failure {
@@ -51,7 +52,7 @@ impl Socket {
         tcp.set_nodelay(true).map_err(failed)?;
         let url = format!("ws://{server}/socket.io/?EIO=4&transport=websocket");
         let (stream, _) = tokio_tungstenite::client_async(url, tcp).await.map_err(failed)?;
-        let mut socket = Self { stream, next_ack: 0 };
+        let mut socket = Self { stream, next_ack: 0, was_told: false };
         let open = socket.text().await?;
         if !open.starts_with("0{") {
             return Err(Failure(format!("no Engine.IO handshake: {open}")));
@@ -85,8 +86,15 @@ impl Socket {
         loop {
             let Ok(text) = self.text().await else { return Ok(Packet::Closed) };
             let Some(packet) = parse(&text)? else { continue };
+            self.was_told |= packet == Packet::Closed;
             return Ok(packet);
         }
+    }
+
+    /// Whether the server said that it closes, by a packet or a close frame.
+    #[must_use]
+    pub const fn was_told(&self) -> bool {
+        self.was_told
     }
 
     /// Closes it in the proper way.
@@ -102,7 +110,11 @@ impl Socket {
     async fn text(&mut self) -> Result<String, Failure> {
         loop {
             match self.stream.next().await {
-                None | Some(Ok(Message::Close(_))) => return Err(Failure("closed".to_owned())),
+                Some(Ok(Message::Close(_))) => {
+                    self.was_told = true;
+                    return Err(Failure("closed".to_owned()));
+                }
+                None => return Err(Failure("gone".to_owned())),
                 Some(Err(error)) => return Err(failed(error)),
                 Some(Ok(Message::Text(text))) if text.as_str() == "2" => self.write("3".to_owned()).await?,
                 Some(Ok(Message::Text(text))) => return Ok(text.as_str().to_owned()),

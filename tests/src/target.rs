@@ -61,6 +61,12 @@ impl Target {
         built.entry(self).or_insert_with(|| build(self.binary(), !cfg!(debug_assertions))).clone()
     }
 
+    /// The program in release mode, for measuring.
+    #[must_use]
+    pub fn release_program(self) -> PathBuf {
+        build(self.binary(), true)
+    }
+
     /// A fresh server with an empty data folder and the shield off.
     pub async fn start(self) -> Server {
         Server::start(self, &[]).await
