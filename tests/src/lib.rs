@@ -4,7 +4,7 @@
 //! file turns each of them into one `#[test]` per [`Target`] (a server program on a store). A test that is missing from
 //! that list is dead code, and the lints refuse it.
 //!
-//! ```ignore
+//! ```text
 //! async fn healthy(target: Target) {
 //!     let server = target.start().await;
 //!     assert_eq!(server.client().fetch("/healthz").await.status, 200);

@@ -11,7 +11,7 @@ use crate::{DEADLINE, Fetched, Reply};
 #[derive(Debug)]
 pub struct RawConnection(TcpStream);
 
-/// The head of a response, and as much of its body as `Content-Length` says.
+/// A response that was read by hand.
 pub type RawReply = Fetched;
 
 impl RawConnection {
@@ -57,7 +57,7 @@ impl RawConnection {
         drop(self.0);
     }
 
-    /// Reads one response with a `Content-Length`.
+    /// Reads one response.
     pub async fn read_raw(&mut self) -> RawReply {
         tokio::time::timeout(DEADLINE, self.read_inner()).await.expect("the server does not answer")
     }
@@ -85,12 +85,36 @@ impl RawConnection {
             let name: reqwest::header::HeaderName = name.trim().parse().unwrap();
             headers.append(name, value.trim().parse().unwrap());
         }
+        let is_chunked = headers.get("transfer-encoding").is_some_and(|encoding| encoding == "chunked");
         let length: usize =
             headers.get("content-length").map_or(0, |length| length.to_str().unwrap().parse().unwrap());
-        while body.len() < length {
+        while if is_chunked { !body.ends_with(b"0\r\n\r\n") } else { body.len() < length } {
             let n = self.0.read_buf(&mut body).await.unwrap();
             assert!(n > 0, "the server hangs up inside of its answer");
         }
-        Fetched { status, headers, bytes: body }
+        let bytes = if is_chunked { joined(&body) } else { body };
+        Fetched { status, headers, bytes }
+    }
+}
+
+/// The content of a chunked body.
+fn joined(mut body: &[u8]) -> Vec<u8> {
+    let mut content = Vec::new();
+    loop {
+        let end = body.windows(2).position(|part| part == b"\r\n").expect("the size of a chunk");
+        let size = usize::from_str_radix(std::str::from_utf8(&body[..end]).unwrap(), 16).unwrap();
+        if size == 0 {
+            return content;
+        }
+        content.extend_from_slice(&body[end + 2..end + 2 + size]);
+        body = &body[end + 2 + size + 2..];
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn chunks_are_joined() {
+        assert_eq!(super::joined(b"3\r\nabc\r\na\r\n0123456789\r\n0\r\n\r\n"), b"abc0123456789");
     }
 }
