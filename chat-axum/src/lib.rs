@@ -20,7 +20,6 @@ pub use self::user::{CurrentUser, Rejection};
 /// Serve the application with
 /// [`into_make_service_with_connect_info::<SocketAddr>()`](Router::into_make_service_with_connect_info), so that limits
 /// count each client by its address; without it all clients share them.
-#[must_use]
 pub fn router<S: Clone + Send + Sync + 'static>(chat: &ChatService) -> Router<S> {
     let mut router = Router::new();
     let door = Adapter::new(HttpDoor::new(chat));

@@ -25,7 +25,7 @@ impl From<InvalidId> for Error {
 }
 
 /// Five bytes that tell this process from others, as the ObjectId format asks for.
-static PROCESS: LazyLock<[u8; 5]> = LazyLock::new(|| crate::random::bytes());
+static PROCESS: LazyLock<[u8; 5]> = LazyLock::new(crate::random::bytes);
 static COUNTER: LazyLock<AtomicU32> =
     LazyLock::new(|| AtomicU32::new(u32::from_be_bytes(crate::random::bytes())));
 

@@ -39,7 +39,6 @@ impl ChatService {
     }
 
     /// A service with choices of one's own.
-    #[must_use]
     pub fn builder() -> ChatServiceBuilder {
         ChatServiceBuilder::new()
     }

@@ -250,9 +250,9 @@ async fn keys_rotate_while_old_messages_stay_readable() {
     assert_eq!(conversation(&chat, ann, bob).await, before);
     // Dropped in the middle, and called again: it comes to its end all the same.
     let _ = tokio::time::timeout(Duration::from_millis(1), chat.encryption().rotate()).await;
-    let messages = chat.messages();
+    let (messages, encryption) = (chat.messages(), chat.encryption());
     let (report, sent) =
-        tokio::join!(chat.encryption().rotate(), messages.send(bob, To::User(ann), Draft::text("meanwhile")));
+        tokio::join!(encryption.rotate(), messages.send(bob, To::User(ann), Draft::text("meanwhile")));
     assert!(report.unwrap().unreadable == 0 && sent.is_ok());
     assert!(!chat.encryption().is_rotation_pending().await.unwrap());
     chat.shutdown().await;

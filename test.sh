@@ -1,0 +1,85 @@
+#!/usr/bin/env bash
+# All checks of the project, in one command: ./test.sh
+#
+# Installs what is missing (as root, by apt), builds, lints, and runs every test against real servers. Each step is
+# printed before it runs, and a step that fails is named.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+step_name='the start'
+step() {
+    step_name=$1
+    printf '\n== %s\n' "$step_name"
+}
+trap 'code=$?; [ "$code" -eq 0 ] || printf "\n== FAILED: %s (exit %s)\n" "$step_name" "$code" >&2' EXIT
+
+has() { command -v "$1" >/dev/null 2>&1; }
+
+# need <program> <package>...: makes sure that a program is there, by apt where we may.
+need() {
+    local program=$1
+    shift
+    if has "$program"; then return; fi
+    local as_root=()
+    if [ "$(id -u)" -ne 0 ]; then
+        if ! has sudo; then
+            echo "$program is missing, and this is neither root nor is there sudo: install it ($*) and try again." >&2
+            return 1
+        fi
+        as_root=(sudo)
+    fi
+    if ! has apt-get; then
+        echo "$program is missing, and there is no apt-get to install it with: install it ($*) and try again." >&2
+        return 1
+    fi
+    "${as_root[@]}" apt-get update
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "$@"
+    has "$program" || { echo "$program is still missing after installing $*." >&2; return 1; }
+}
+
+step 'the tools: cargo, a C compiler (for SQLite), node, npm'
+if ! has cargo && [ -f "${CARGO_HOME:-$HOME/.cargo}/env" ]; then
+    # shellcheck source=/dev/null
+    . "${CARGO_HOME:-$HOME/.cargo}/env"
+fi
+has cargo || { echo 'cargo is missing: install Rust (https://rustup.rs) and try again.' >&2; exit 1; }
+cargo --version
+for component in fmt clippy; do
+    cargo "$component" --version || { echo "cargo $component is missing: rustup component add rustfmt clippy" >&2; exit 1; }
+done
+has cc || need cc build-essential
+need node nodejs npm
+need npm npm
+node_major=$(node --print 'process.versions.node.split(".")[0]')
+if [ "$node_major" -lt 20 ]; then
+    echo "node $node_major is too old: the test runner needs 20 or later." >&2
+    exit 1
+fi
+
+step 'the JavaScript client of the tests'
+npm ci --prefix tests/js --no-audit --no-fund
+
+step 'format'
+cargo fmt --all --check
+
+step 'lints'
+cargo clippy --workspace --all-targets --all-features -- -D warnings
+cargo clippy --workspace --all-targets -- -D warnings
+
+for features in '' sqlite http socketio conformance; do
+    step "chat-core with ${features:-no feature} alone"
+    cargo check --package chat-core --no-default-features --features "$features"
+done
+step 'chat-core with all features'
+cargo check --package chat-core --all-features
+
+step 'the documentation'
+RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --all-features
+
+step 'the benchmarks compile'
+cargo check --workspace --benches --all-features
+
+step 'tests'
+cargo test --workspace --all-features --no-fail-fast
+
+step 'all is well'

@@ -1,0 +1,34 @@
+//! Waiting for a condition, never for a time.
+
+use std::time::{Duration, Instant};
+
+/// How long anything may take that has to happen.
+pub const DEADLINE: Duration = Duration::from_secs(30);
+
+/// How long a whole test may take.
+pub(crate) const TEST_DEADLINE: Duration = Duration::from_secs(300);
+
+/// Asks again and again until there is an answer; past [`DEADLINE`] the test fails and says what it waited for.
+pub async fn until<T, F, R>(what: &str, mut probe: F) -> T
+where
+    F: FnMut() -> R,
+    R: Future<Output = Option<T>>,
+{
+    let start = Instant::now();
+    loop {
+        if let Some(value) = probe().await {
+            return value;
+        }
+        assert!(start.elapsed() < DEADLINE, "waited in vain for: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Waits for the clock to go on, so that what follows has a later time than what was before.
+pub async fn next_millisecond() {
+    let now = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
+    let start = now();
+    while now() <= start {
+        tokio::task::yield_now().await;
+    }
+}
