@@ -1,7 +1,7 @@
 // Who is let in, and how long.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { AUTH, BASE, Line, Person, TRANSPORT, api, fence, friends, heard, people, rawSocket, refusal } from './lib.mjs';
+import { AUTH, BASE, DEADLINE, Line, Person, TRANSPORT, api, fence, friends, heard, people, rawSocket, refusal, until } from './lib.mjs';
 
 function assertRefused(error, code) {
   assert.equal(error.data?.code, code, `${error} ${JSON.stringify(error.data)}`);
@@ -58,8 +58,10 @@ test('another namespace is no way in', async () => {
   const line = await Line.open(ann);
   const other = line.socket.io.socket('/admin', { auth: AUTH === 'token' ? { token: ann.token } : {} });
   await new Promise((resolve, reject) => {
-    other.once('connect', () => reject(new Error('it was let in')));
-    other.once('connect_error', resolve);
+    const timer = setTimeout(() => reject(new Error('neither connected nor refused')), DEADLINE);
+    const settle = (end) => (value) => { clearTimeout(timer); end(value); };
+    other.once('connect', settle(() => reject(new Error('it was let in'))));
+    other.once('connect_error', settle(resolve));
     other.connect();
   });
   await line.refused('sendMessage', {}, 'validation_failed');
@@ -69,9 +71,8 @@ test('logout closes the sockets of that token and no others', async () => {
   const [ann, bob] = await friends();
   const phone = await ann.login();
   const [onPhone, alsoOnPhone, onLaptop, bobs] = [await Line.open(phone), await Line.open(phone), await Line.open(ann), await Line.open(bob)];
-  const gone = [onPhone, alsoOnPhone].map((line) => new Promise((resolve) => { line.socket.once('disconnect', resolve); }));
   await api('POST', '/api/auth/logout', { token: phone.token, body: {}, status: 200 });
-  await Promise.all(gone);
+  for (const line of [onPhone, alsoOnPhone]) await until('the socket to be closed', () => line.closed);
   await bob.say(ann, 'who is there?');
   await onLaptop.wait('sendMessage', (message) => message.text === 'who is there?');
   await onLaptop.do('sendMessage', { receiverId: bob.id, text: 'me' });

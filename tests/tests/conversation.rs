@@ -40,6 +40,18 @@ async fn ascending_and_the_same_from_both_sides(target: Target) {
     assert!(shape::texts(&seen, "createdAt").is_sorted());
 }
 
+async fn each_chat_counts_for_itself(target: Target) {
+    let (server, ann, bob) = two(target).await;
+    let carol = server.signup().await;
+    for seq in 1..=3 {
+        assert_eq!(ann.say(&bob, "to bob").await["seq"], seq);
+        assert_eq!(carol.say(&ann, "to ann").await["seq"], seq);
+    }
+    let (one, other) = (ann.conversation(&bob).await, ann.conversation(&carol).await);
+    assert_eq!((shape::seqs(&one), shape::seqs(&other)), (vec![1, 2, 3], vec![1, 2, 3]));
+    assert_ne!(one[0]["chatId"], other[0]["chatId"]);
+}
+
 async fn nothing_said_is_an_empty_list(target: Target) {
     let (_server, ann, bob) = two(target).await;
     let reply = ann.get(&format!("/api/messages/{}", bob.id())).await;
@@ -184,6 +196,7 @@ async fn survives_a_restart(target: Target) {
 
 for_each_target!(
     ascending_and_the_same_from_both_sides,
+    each_chat_counts_for_itself,
     nothing_said_is_an_empty_list,
     the_newest_50_unless_told,
     limit_to_200,

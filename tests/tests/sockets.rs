@@ -20,7 +20,7 @@ async fn run(target: Target, transport: &str, auth: &str) {
     suites.sort();
     let server = target.start().await;
     let output = Command::new("node")
-        .args(["--test", "--test-reporter=tap"])
+        .args(["--test", "--test-reporter=tap", "--test-timeout=120000"])
         .args(&suites)
         .current_dir(&folder)
         .env("BASE_URL", server.url())
