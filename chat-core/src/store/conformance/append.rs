@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     ChatId, UserId,
-    store::{ChatState, NewMessage, Store as _},
+    store::{ChatState, NewMessage},
 };
 
 /// Nobody makes a chat: the first message does, with both as members.

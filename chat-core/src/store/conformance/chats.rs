@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     ChatId, UserId,
-    store::{ChatEntry, ChatState, NewMessage, ProfileChange, Store as _},
+    store::{ChatEntry, ChatState, NewMessage, ProfileChange},
 };
 
 /// A line has the partner as they are now, the newest message, and the user's own state.

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     ChatId, MessageId, SessionId, StoreError, UserId,
-    store::{ChatState, NewMessage, ProfileChange, Result, Revocation, Store as _, UserRecord},
+    store::{ChatState, NewMessage, ProfileChange, Result, Revocation, UserRecord},
 };
 
 /// A client that hangs up drops its call, at any moment: then the call is done or not, and never half.

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     ChatId, MessageId, UserId,
-    store::{BodyChange, Deletion, MessageRecord, NewMessage, Store as _},
+    store::{BodyChange, Deletion, MessageRecord, NewMessage},
 };
 
 /// By id and by the sender's key; what is not there is `None`.

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     ChatId, UserId,
-    store::{Appended, NewMessage, Store as _},
+    store::{Appended, NewMessage},
 };
 
 /// A repeat appends nothing, moves nothing, and answers the first message as it is now.

@@ -3,7 +3,7 @@
 use super::{Harness, fixtures::at};
 use crate::{
     SessionId, Timestamp,
-    store::{Notes as _, Revocation, Sessions as _},
+    store::Revocation,
 };
 
 /// A revocation is there until its token would have expired, and is forgotten when told so.

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     StoreError, UserId,
-    store::{ProfileChange, UserRecord, Users as _, name_key},
+    store::{ProfileChange, UserRecord, name_key},
 };
 
 /// What was inserted is found by id and by e-mail, whole.
