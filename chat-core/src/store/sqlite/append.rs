@@ -168,8 +168,7 @@ fn first_message(tx: &mut Tx, new: NewMessage) -> Result<Appended> {
     for user in members {
         tx.db.first::<String>(sql::USER_NAME_KEY, [user.as_bytes()])?.ok_or(StoreError::NotFound("User"))?;
     }
-    let empty =
-        Tail { last_seq: 0, last_at: Timestamp::from_millis(i64::MIN), members: members.to_vec() };
+    let empty = Tail { last_seq: 0, last_at: Timestamp::from_millis(i64::MIN), members: members.to_vec() };
     let record = following(&empty, new);
     tx.db.whole_or_not(|db| {
         let at = record.created_at.as_millis();

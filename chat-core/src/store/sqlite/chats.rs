@@ -41,10 +41,7 @@ impl Chats for SqliteStore {
             let read_seq = up_to.unwrap_or(last_seq).min(last_seq).max(was);
             // A transaction that writes nothing costs no sync.
             if read_seq != was {
-                tx.db.execute(
-                    sql::READ_UP_TO,
-                    params![chat.as_bytes(), user.as_bytes(), int(read_seq)],
-                )?;
+                tx.db.execute(sql::READ_UP_TO, params![chat.as_bytes(), user.as_bytes(), int(read_seq)])?;
             }
             Ok(Some(ChatState { last_seq, read_seq }))
         };

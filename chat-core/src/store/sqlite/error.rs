@@ -78,7 +78,9 @@ pub(super) fn from_sqlite(error: rusqlite::Error) -> StoreError {
             (true, "this user may not use the database file")
         }
         Some(E::OutOfMemory) => (true, "there is not enough memory for the database"),
-        Some(E::OperationInterrupted | E::OperationAborted) => (true, "the database operation was interrupted"),
+        Some(E::OperationInterrupted | E::OperationAborted) => {
+            (true, "the database operation was interrupted")
+        }
         Some(E::NotADatabase) => (false, "the file is not an SQLite database"),
         Some(E::DatabaseCorrupt) => (false, "the database file is damaged"),
         _ => (false, "the database refused a statement"),

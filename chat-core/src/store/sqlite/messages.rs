@@ -68,7 +68,11 @@ impl Messages for SqliteStore {
         self.writer.run(write).await
     }
 
-    async fn walk_messages(&self, after: Option<MessagePosition>, limit: usize) -> Result<Vec<MessageRecord>> {
+    async fn walk_messages(
+        &self,
+        after: Option<MessagePosition>,
+        limit: usize,
+    ) -> Result<Vec<MessageRecord>> {
         // An empty blob comes before every id.
         let (chat, seq) = after.map_or((Vec::new(), 0), |at| (at.chat_id.as_bytes().to_vec(), at.seq));
         self.readers.run(move |db| db.all(sql::WALK_MESSAGES, params![chat, int(seq), int(limit)])).await

@@ -90,10 +90,14 @@ fn writer(path: &Path) -> Result<Db> {
     // Made here because SQLite would make it readable by all. It gives its log the same mode.
     lock::private(OpenOptions::new().read(true).write(true).create(true).truncate(false))
         .open(path)
-        .map_err(|e| Failure::because("the database file can't be written to by this user", e).unavailable())?;
-    let mut connection =
-        Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)
-            .map_err(from_sqlite)?;
+        .map_err(|e| {
+            Failure::because("the database file can't be written to by this user", e).unavailable()
+        })?;
+    let mut connection = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )
+    .map_err(from_sqlite)?;
     if connection.is_readonly("main").map_err(from_sqlite)? {
         return Err(Failure::new("the database file can't be written to by this user").unavailable());
     }
@@ -104,7 +108,9 @@ fn writer(path: &Path) -> Result<Db> {
         .pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))
         .map_err(from_sqlite)?;
     if !mode.eq_ignore_ascii_case("wal") {
-        return Err(Failure::new("the file system of the database has no shared memory, which WAL needs").other());
+        return Err(
+            Failure::new("the file system of the database has no shared memory, which WAL needs").other()
+        );
     }
     connection.execute_batch(WRITER).map_err(from_sqlite)?;
     Ok(Db::new(connection))
@@ -118,9 +124,8 @@ fn check_again(connection: &Connection) -> Result<()> {
     let read = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let (id, version) =
         read("application_id").and_then(|id| Ok((id, read("user_version")?))).map_err(from_sqlite)?;
-    let pages = connection
-        .pragma_query_value(None, "page_count", |row| row.get::<_, i64>(0))
-        .map_err(from_sqlite)?;
+    let pages =
+        connection.pragma_query_value(None, "page_count", |row| row.get::<_, i64>(0)).map_err(from_sqlite)?;
     if pages > 0 {
         schema::check(i32::try_from(id).unwrap_or_default(), u32::try_from(version).unwrap_or(u32::MAX))?;
     }

@@ -20,10 +20,7 @@ pub(super) struct Readers {
 
 impl Readers {
     pub(super) fn new(connections: Vec<Db>) -> Self {
-        Self {
-            permits: Arc::new(Semaphore::new(connections.len())),
-            idle: Mutex::new(Some(connections)),
-        }
+        Self { permits: Arc::new(Semaphore::new(connections.len())), idle: Mutex::new(Some(connections)) }
     }
 
     /// Runs `work` on a connection, away from the async threads.

@@ -25,18 +25,52 @@ macro_rules! statements {
 macro_rules! user {
     ($table:literal) => {
         concat!(
-            $table, ".id, ", $table, ".email, ", $table, ".full_name, ", $table, ".password_hash, ",
-            $table, ".profile_pic, ", $table, ".last_seen, ", $table, ".is_online, ",
-            $table, ".created_at, ", $table, ".updated_at"
+            $table,
+            ".id, ",
+            $table,
+            ".email, ",
+            $table,
+            ".full_name, ",
+            $table,
+            ".password_hash, ",
+            $table,
+            ".profile_pic, ",
+            $table,
+            ".last_seen, ",
+            $table,
+            ".is_online, ",
+            $table,
+            ".created_at, ",
+            $table,
+            ".updated_at"
         )
     };
 }
 macro_rules! message {
     ($table:literal) => {
         concat!(
-            $table, ".id, ", $table, ".chat_id, ", $table, ".seq, ", $table, ".sender_id, ",
-            $table, ".receiver_id, ", $table, ".body, ", $table, ".image, ", $table, ".client_id, ",
-            $table, ".is_deleted, ", $table, ".created_at, ", $table, ".updated_at"
+            $table,
+            ".id, ",
+            $table,
+            ".chat_id, ",
+            $table,
+            ".seq, ",
+            $table,
+            ".sender_id, ",
+            $table,
+            ".receiver_id, ",
+            $table,
+            ".body, ",
+            $table,
+            ".image, ",
+            $table,
+            ".client_id, ",
+            $table,
+            ".is_deleted, ",
+            $table,
+            ".created_at, ",
+            $table,
+            ".updated_at"
         )
     };
 }

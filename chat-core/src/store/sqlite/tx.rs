@@ -67,10 +67,7 @@ impl Tx {
             // `touch` made the entry with one sender in it.
             if let Some((user, seq)) = read.next() {
                 let at = touch.last_at.as_millis();
-                self.db.execute(
-                    sql::TOUCH_CHAT,
-                    params![chat.as_bytes(), at, user.as_bytes(), int(*seq)],
-                )?;
+                self.db.execute(sql::TOUCH_CHAT, params![chat.as_bytes(), at, user.as_bytes(), int(*seq)])?;
             }
             for (user, seq) in read {
                 self.db.execute(sql::READ_UP_TO, params![chat.as_bytes(), user.as_bytes(), int(*seq)])?;

@@ -97,9 +97,8 @@ impl Users for SqliteStore {
             // Before the first of all: no name and no id.
             let (mut name, mut id) = (String::new(), Vec::new());
             if let Some(after) = after {
-                name = db
-                    .first(sql::USER_NAME_KEY, [after.as_bytes()])?
-                    .ok_or(StoreError::NotFound("User"))?;
+                name =
+                    db.first(sql::USER_NAME_KEY, [after.as_bytes()])?.ok_or(StoreError::NotFound("User"))?;
                 id = after.as_bytes().to_vec();
             }
             db.all(sql::USERS_BY_NAME, params![name, id, except.as_bytes(), int(limit)])

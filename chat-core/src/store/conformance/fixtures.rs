@@ -1,0 +1,140 @@
+//! People and messages to check with.
+
+use std::sync::Arc;
+
+use crate::{
+    ChatId, MessageId, Timestamp, UserId,
+    store::{Appended, ChatState, MessageRecord, NewMessage, Result, Store, StoreError, UserRecord},
+};
+
+/// `millis` after a moment that all checks share.
+pub(super) fn at(millis: i64) -> Timestamp {
+    Timestamp::from_millis(1_700_000_000_000 + millis)
+}
+
+/// A person who is in no store yet.
+pub(super) fn person(email: &str, full_name: &str) -> UserRecord {
+    UserRecord {
+        id: UserId::generate(at(0)),
+        email: email.into(),
+        full_name: full_name.into(),
+        password_hash: "$2b$10$not.a.hash".into(),
+        profile_pic: None,
+        last_seen: at(1),
+        is_online: false,
+        created_at: at(2),
+        updated_at: at(3),
+    }
+}
+
+/// So many accounts: `User 00`, `User 01` …
+pub(super) async fn accounts<const N: usize>(store: &Arc<dyn Store>) -> [UserId; N] {
+    let mut ids = [UserId::from_bytes([0; 12]); N];
+    for (n, id) in ids.iter_mut().enumerate() {
+        let user = person(&format!("user{n}@example.com"), &format!("User {n:02}"));
+        store.insert_user(&user).await.expect("an account is added");
+        *id = user.id;
+    }
+    ids
+}
+
+/// A message of a chat of two.
+pub(super) fn message(from: UserId, to: UserId) -> NewMessage {
+    let id = MessageId::generate(at(0));
+    NewMessage {
+        id,
+        chat_id: ChatId::direct(from, to),
+        sender_id: from,
+        receiver_id: Some(to),
+        body: Some(format!("sealed {id}")),
+        image: None,
+        client_id: None,
+        at: at(1_000),
+    }
+}
+
+/// The same with an idempotency key.
+pub(super) fn keyed(from: UserId, to: UserId, client_id: &str) -> NewMessage {
+    NewMessage { client_id: Some(client_id.into()), ..message(from, to) }
+}
+
+/// The record that a message becomes at this place in its log.
+pub(super) fn record(new: &NewMessage, seq: u64) -> MessageRecord {
+    MessageRecord {
+        id: new.id,
+        chat_id: new.chat_id,
+        seq,
+        sender_id: new.sender_id,
+        receiver_id: new.receiver_id,
+        body: new.body.clone(),
+        image: new.image.clone(),
+        client_id: new.client_id.clone(),
+        is_deleted: false,
+        created_at: new.at,
+        updated_at: new.at,
+    }
+}
+
+/// Appends one message and says what became of it.
+pub(super) async fn append(store: &Arc<dyn Store>, new: NewMessage) -> Result<Appended> {
+    let mut outcomes = store.append(vec![new]).await;
+    assert_eq!(outcomes.len(), 1, "append gives one outcome per message");
+    outcomes.remove(0)
+}
+
+/// Appends one message that must be new.
+pub(super) async fn send(store: &Arc<dyn Store>, new: NewMessage) -> MessageRecord {
+    new_record(append(store, new).await)
+}
+
+/// The record of an outcome that must be `New`.
+pub(super) fn new_record(outcome: Result<Appended>) -> MessageRecord {
+    match outcome {
+        Ok(Appended::New(record)) => record,
+        other => panic!("append should have given New, and gave {other:?}"),
+    }
+}
+
+/// The record of an outcome that must be `Repeat`.
+pub(super) fn repeated(outcome: Result<Appended>) -> MessageRecord {
+    match outcome {
+        Ok(Appended::Repeat(record)) => record,
+        other => panic!("append should have given Repeat, and gave {other:?}"),
+    }
+}
+
+/// The whole log, in order; checks that it has neither hole nor repeat.
+pub(super) async fn log(store: &Arc<dyn Store>, chat: ChatId) -> Vec<MessageRecord> {
+    let log = store.page(chat, None, 100_000).await.expect("a page is read");
+    let seqs: Vec<_> = log.iter().map(|message| message.seq).collect();
+    let expected: Vec<_> = (1..=log.len() as u64).collect();
+    assert_eq!(seqs, expected, "seq counts 1, 2, 3 … in the log of a chat");
+    assert!(log.is_sorted_by_key(|message| message.created_at), "created_at does not fall within a chat");
+    log
+}
+
+/// The chat as its member sees it.
+pub(super) async fn state(store: &Arc<dyn Store>, chat: ChatId, user: UserId) -> ChatState {
+    store.chat(chat, user).await.expect("a chat is read").expect("the chat is there, with this member")
+}
+
+/// That a call failed because something is not there.
+#[track_caller]
+pub(super) fn assert_not_found<T: std::fmt::Debug>(result: Result<T>, what: &str, when: &str) {
+    match result {
+        Err(StoreError::NotFound(kind)) if kind == what => {}
+        other => panic!("{when}: should be NotFound({what:?}), and is {other:?}"),
+    }
+}
+
+/// Runs calls at the same moment, each in a task of its own, and gathers what they return.
+pub(super) async fn at_once<T: Send + 'static>(
+    calls: impl IntoIterator<Item = impl Future<Output = T> + Send + 'static>,
+) -> Vec<T> {
+    let tasks: Vec<_> = calls.into_iter().map(tokio::spawn).collect();
+    let mut results = Vec::with_capacity(tasks.len());
+    for task in tasks {
+        results.push(task.await.expect("a call does not panic"));
+    }
+    results
+}
