@@ -13,7 +13,7 @@ use super::{ImageFormat, ImageLimits, ImageRefused, container, decode};
 
 /// As many pictures are decoded at once as there are cores, less the one that the chat needs; the others wait with
 /// no more than their bytes. So this bounds the memory too: a picture that uses the default limit up takes up to
-/// 320 MB of pixels while it is decoded.
+/// 320 MB of pixels while it is decoded, and twice that while it is turned.
 static DECODERS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| {
     let cores = available_parallelism().map_or(1, usize::from);
     Arc::new(Semaphore::new(cores.saturating_sub(1).max(1)))
