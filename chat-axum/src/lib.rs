@@ -3,10 +3,14 @@
 mod adapter;
 mod user;
 
-use axum::Router;
+use std::convert::Infallible;
+
+use axum::{Router, body::Body, http::Request, response::IntoResponse};
 #[cfg(feature = "socketio")]
 use chat_core::socketio::SocketIoDoor;
 use chat_core::{ChatService, http::HttpDoor};
+
+use tower_service::Service;
 
 use self::adapter::Adapter;
 pub use self::user::{CurrentUser, Rejection};
@@ -34,4 +38,16 @@ pub fn router<S: Clone + Send + Sync + 'static>(chat: &ChatService) -> Router<S>
         }
     }
     router
+}
+
+/// What answers to paths that nobody has, with the contract's envelope and for pages of listed origins too: the
+/// [`fallback_service`](Router::fallback_service) of a server that is nothing but the chat.
+pub fn fallback(
+    chat: &ChatService,
+) -> impl Service<Request<Body>, Response = impl IntoResponse, Error = Infallible, Future: Send>
++ Clone
++ Send
++ Sync
++ 'static {
+    Adapter::new(HttpDoor::new(chat))
 }

@@ -137,7 +137,7 @@ impl fmt::Debug for ChatService {
 pub struct Stats {
     /// Live connections and subscriptions.
     pub connections: usize,
-    /// Users who are here, or went within the grace.
+    /// Users who are here, or signed in or went within the grace.
     pub users_online: usize,
     /// Events put into queues of connections since the start.
     pub events_delivered: u64,

@@ -1,5 +1,6 @@
 //! The service as a program uses it, on a real store, without a door.
 #![cfg(feature = "sqlite")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a failed test")]
 
 mod common;
 
@@ -297,8 +298,6 @@ async fn presence_has_a_grace() {
             return (*user_id, *is_online);
         }
     };
-    // The sign-up was an arrival, and nobody stayed.
-    while presence().await != (ann, false) {}
     let (first, second) = (chat.presence().arrive(ann), chat.presence().arrive(ann));
     assert_eq!(presence().await, (ann, true));
     assert!(chat.auth().user(ann).await.unwrap().is_online);
@@ -313,10 +312,36 @@ async fn presence_has_a_grace() {
     assert_eq!(presence().await, (ann, false), "told once, at the end");
     assert!(!chat.auth().user(ann).await.unwrap().is_online);
 
-    let session = person(&chat, "cat").await.session;
-    assert!(chat.presence().is_online(session.user), "to sign in is to arrive");
-    chat.auth().log_out(&session).await.unwrap();
-    assert!(!chat.presence().is_online(session.user), "a good-bye has no grace");
+    drop(chat.presence().arrive(ann));
+    assert_eq!(presence().await, (ann, true));
+    assert_eq!(presence().await, (ann, false));
+    chat.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_sign_in_is_stored_as_online_until_the_grace_ends_or_a_good_bye() {
+    let folder = tempfile::tempdir().unwrap();
+    let builder = ChatService::builder().data_dir(folder.path()).dangerous_bcrypt_cost(4);
+    let chat = builder.presence_grace(Duration::from_millis(300)).build().await.unwrap();
+    let stored = async |user, is_online| {
+        while chat.auth().user(user).await.unwrap().is_online != is_online {
+            tokio::task::yield_now().await;
+        }
+    };
+    let ann = person(&chat, "ann").await;
+    assert!(ann.user.is_online);
+    stored(ann.user.id, true).await;
+    assert!(!chat.presence().is_online(ann.user.id), "to be here takes a connection");
+    stored(ann.user.id, false).await;
+
+    let bob = person(&chat, "bob").await;
+    stored(bob.user.id, true).await;
+    let here = chat.presence().arrive(bob.user.id);
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    stored(bob.user.id, true).await;
+    drop(here);
+    chat.auth().log_out(&bob.session).await.unwrap();
+    stored(bob.user.id, false).await;
     chat.shutdown().await;
 }
 

@@ -184,11 +184,11 @@ impl Auth<'_> {
 }
 
 impl Shared {
-    /// Gives out a token. To sign in is to arrive: the user is here until the grace ends or a connection takes over.
+    /// Gives out a token. Whoever signs in is stored as online, for as long as it takes a connection to come.
     fn sign_in(self: &Arc<Self>, user: UserRecord) -> Result<SignedIn> {
         let now = Timestamp::now();
         let (session, token) = self.tokens.issue(user.id, now)?;
-        drop(self.presence.arrive(user.id));
+        self.presence.visit(user.id);
         let user = UserRecord { is_online: true, last_seen: now, ..user };
         Ok(SignedIn { user: self.view_user(user), session, token })
     }

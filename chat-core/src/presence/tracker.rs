@@ -29,16 +29,22 @@ pub(crate) struct Tracker {
     runtime: Handle,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct State {
     guards: usize,
     /// Raised whenever `guards` falls to 0 or leaves it: a grace that began in another epoch is void.
     epoch: u64,
+    /// Has a connection, or had one until a moment ago.
     is_online: bool,
-    changed_at: Timestamp,
+    /// Signed in a moment ago, and no connection has come yet: names that sign-in.
+    visit: Option<u64>,
+    changed_at: Option<Timestamp>,
+    /// What those who share a chat were told last.
+    told: bool,
+    /// Something changed that is not stored and told yet.
+    is_news: bool,
     /// A task is busy storing and telling; it looks again when it is done.
     is_being_told: bool,
-    is_told: bool,
 }
 
 /// Counts a user as here, until dropped.
@@ -74,55 +80,77 @@ impl Tracker {
     }
 
     pub(crate) fn arrive(self: &Arc<Self>, user: UserId) -> PresenceGuard {
-        let mut state = self.users.entry(user).or_insert_with(|| State {
-            guards: 0,
-            epoch: 0,
-            is_online: false,
-            changed_at: Timestamp::now(),
-            is_being_told: false,
-            is_told: true,
-        });
+        let mut state = self.users.entry(user).or_default();
         state.guards += 1;
         state.epoch += 1;
+        state.visit = None;
         if !state.is_online {
-            self.change(user, &mut state, true);
+            state.is_online = true;
+            self.change(user, &mut state);
         }
         PresenceGuard { user, tracker: self.clone() }
+    }
+
+    /// The user signed in: stored as online for the grace, within which a connection should come. Nobody is told:
+    /// to be here takes a connection.
+    pub(crate) fn visit(self: &Arc<Self>, user: UserId) {
+        let mut state = self.users.entry(user).or_default();
+        state.epoch += 1;
+        if !state.is_online {
+            state.visit = Some(state.epoch);
+            self.after_grace(user, state.epoch, |tracker, user, epoch| {
+                let Some(mut state) = tracker.users.get_mut(&user) else { return };
+                if state.visit == Some(epoch) {
+                    state.visit = None;
+                    // It was last seen when it signed in.
+                    let seen = state.changed_at;
+                    tracker.change(user, &mut state);
+                    state.changed_at = seen;
+                }
+            });
+        }
+        self.change(user, &mut state);
     }
 
     fn leave(self: &Arc<Self>, user: UserId) {
         let Some(mut state) = self.users.get_mut(&user) else { return };
         state.guards -= 1;
-        if state.guards > 0 || self.stop.is_cancelled() {
+        if state.guards > 0 {
             return;
         }
         state.epoch += 1;
-        let (epoch, tracker) = (state.epoch, self.clone());
-        // Not among the tasks that a shutdown waits for: then everybody is stored as gone at once.
-        self.runtime.spawn(async move {
-            tokio::select! {
-                () = tokio::time::sleep(tracker.grace) => tracker.depart_in(user, Some(epoch)),
-                () = tracker.stop.cancelled() => {}
+        self.after_grace(user, state.epoch, |tracker, user, epoch| {
+            let Some(mut state) = tracker.users.get_mut(&user) else { return };
+            if state.guards == 0 && state.is_online && state.epoch == epoch {
+                state.is_online = false;
+                tracker.change(user, &mut state);
             }
         });
     }
 
     /// The user said good-bye: no grace, unless another connection is there.
     pub(crate) fn depart(self: &Arc<Self>, user: UserId) {
-        self.depart_in(user, None);
-    }
-
-    fn depart_in(self: &Arc<Self>, user: UserId, epoch: Option<u64>) {
         let Some(mut state) = self.users.get_mut(&user) else { return };
-        if state.guards == 0 && state.is_online && epoch.is_none_or(|epoch| epoch == state.epoch) {
-            self.change(user, &mut state, false);
+        if state.guards == 0 && (state.is_online || state.visit.is_some()) {
+            (state.is_online, state.visit) = (false, None);
+            self.change(user, &mut state);
         }
     }
 
-    fn change(self: &Arc<Self>, user: UserId, state: &mut State, is_online: bool) {
-        state.is_online = is_online;
-        state.changed_at = Timestamp::now();
-        state.is_told = false;
+    /// Not among the tasks that a shutdown waits for: then everybody is stored as gone at once.
+    fn after_grace(self: &Arc<Self>, user: UserId, epoch: u64, then: fn(&Arc<Self>, UserId, u64)) {
+        let tracker = self.clone();
+        self.runtime.spawn(async move {
+            tokio::select! {
+                () = tokio::time::sleep(tracker.grace) => then(&tracker, user, epoch),
+                () = tracker.stop.cancelled() => {}
+            }
+        });
+    }
+
+    fn change(self: &Arc<Self>, user: UserId, state: &mut State) {
+        state.changed_at = Some(Timestamp::now());
+        state.is_news = true;
         if !state.is_being_told {
             state.is_being_told = true;
             self.tasks.spawn_on(self.clone().tell(user), &self.runtime);
@@ -132,22 +160,28 @@ impl Tracker {
     /// Stores and tells the present state, until it is no longer news.
     async fn tell(self: Arc<Self>, user: UserId) {
         loop {
-            let (is_online, at) = match self.users.entry(user) {
+            let (is_online, is_stored_online, at, is_worth_telling) = match self.users.entry(user) {
                 Entry::Occupied(mut entry) => {
                     let state = entry.get_mut();
-                    if state.is_told {
+                    if !state.is_news {
                         state.is_being_told = false;
-                        if !state.is_online && state.guards == 0 {
+                        if !state.is_online && state.guards == 0 && state.visit.is_none() {
                             entry.remove();
                         }
                         return;
                     }
-                    state.is_told = true;
-                    (state.is_online, state.changed_at)
+                    state.is_news = false;
+                    let is_worth_telling = state.told != state.is_online;
+                    state.told = state.is_online;
+                    let at = state.changed_at.unwrap_or_else(Timestamp::now);
+                    (state.is_online, state.is_online || state.visit.is_some(), at, is_worth_telling)
                 }
                 Entry::Vacant(_) => return,
             };
-            self.note(user, is_online, at).await;
+            self.note(user, is_stored_online, at).await;
+            if !is_worth_telling {
+                continue;
+            }
             let partners = match self.store.partners(user).await {
                 Ok(partners) => partners,
                 Err(error) => {
@@ -179,7 +213,8 @@ impl Tracker {
     /// Stores that everybody who is here goes now. For the shutdown, after all was told to stop.
     pub(crate) async fn close(&self) {
         let now = Timestamp::now();
-        let users: Vec<_> = self.users.iter().filter(|e| e.is_online).map(|e| *e.key()).collect();
+        let is_here = |state: &State| state.is_online || state.visit.is_some();
+        let users: Vec<_> = self.users.iter().filter(|e| is_here(e)).map(|e| *e.key()).collect();
         let writes = users.into_iter().map(|user| self.note(user, false, now));
         // Many at once, so that a store which gathers writes can.
         futures_util::stream::StreamExt::for_each_concurrent(

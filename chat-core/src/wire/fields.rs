@@ -65,12 +65,11 @@ impl Fields {
         }
     }
 
-    /// A whole number that is not negative. In a form it comes as a text.
+    /// A whole number that is not negative.
     pub(crate) fn number(&mut self, name: &'static str) -> Option<u64> {
         let value = self.map.remove(name)?;
         let number = match &value {
             Value::Null => return None,
-            Value::String(text) => text.parse().ok(),
             value => value.as_u64(),
         };
         number.or_else(|| self.refuse(name, "must be a whole number that is not negative"))

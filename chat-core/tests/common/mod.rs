@@ -1,5 +1,5 @@
 //! What the suites of the service share.
-#![allow(dead_code, reason = "each suite uses a part")]
+#![allow(dead_code, clippy::unwrap_used, reason = "each suite uses a part; a failure here is a failed test")]
 
 use std::path::Path;
 

@@ -26,7 +26,7 @@ pub(crate) fn router(chat: &ChatService) -> Router {
         .route("/readyz", get(ready).with_state(chat.clone()))
         .route("/metrics", get(|| async move { metrics_page(&page) }))
         .merge(chat_axum::router(chat))
-        .fallback(|| async { answer(&Error::NotFound("Page")) })
+        .fallback_service(chat_axum::fallback(chat))
         .layer(from_fn_with_state(metrics, watch))
 }
 
