@@ -294,7 +294,10 @@ async fn fill(store: &SqliteStore, ann: UserId, bob: UserId, body: &str) -> u64 
     assert!(sentences(&error).contains("the disk is full"), "{}", sentences(&error));
     let outcomes = store.append(vec![message(bob, ann, body), message(ann, bob, body)]).await;
     assert_eq!(outcomes.len(), 2);
-    assert!(outcomes.iter().all(|outcome| matches!(outcome, Err(StoreError::Unavailable(_)))), "{outcomes:?}");
+    assert!(
+        outcomes.iter().all(|outcome| matches!(outcome, Err(StoreError::Unavailable(_)))),
+        "{outcomes:?}"
+    );
     let chat = ChatId::direct(ann, bob);
     let page = store.page(chat, None, 100_000).await.unwrap();
     assert_eq!(page.last().map(|message| message.seq), Some(last), "what was acknowledged, and nothing else");

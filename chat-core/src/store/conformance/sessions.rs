@@ -1,10 +1,7 @@
 //! Checks of [`Sessions`](crate::store::Sessions) and [`Notes`](crate::store::Notes).
 
 use super::{Harness, fixtures::at};
-use crate::{
-    SessionId, Timestamp,
-    store::Revocation,
-};
+use crate::{SessionId, Timestamp, store::Revocation};
 
 /// A revocation is there until its token would have expired, and is forgotten when told so.
 pub async fn revocations_last_until_they_expire(harness: &impl Harness) {
