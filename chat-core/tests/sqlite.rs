@@ -331,23 +331,54 @@ async fn a_full_database() {
     assert_eq!((state.last_seq, state.read_seq), (last + 1, 0), "what failed was not written later");
 }
 
-/// The same on a disk that is really full: a small one in memory, which only root can mount on Linux.
+/// A small file system in memory, which only root can mount.
+#[cfg(target_os = "linux")]
+struct Mounted(PathBuf);
+
+#[cfg(target_os = "linux")]
+impl Mounted {
+    fn new(folder: &Folder) -> Self {
+        let mounted = Self(folder.0.path().to_owned());
+        mounted.mount("size=2m");
+        mounted
+    }
+
+    fn mount(&self, options: &str) {
+        let mut mount = std::process::Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", options, "none"]).arg(&self.0);
+        assert!(mount.status().unwrap().success());
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+/// Root may write to whatever is not mounted read-only, so for a test that anybody can run there is no such file.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+#[ignore = "mounts a file system: needs root"]
+async fn a_read_only_disk() {
+    let folder = Folder::new();
+    let mounted = Mounted::new(&folder);
+    folder.store().await.close().await.unwrap();
+    mounted.mount("remount,ro");
+    let refusal = folder.refusal().await;
+    let sentence =
+        "the store is unavailable: the folder of the database is missing or can't be written to by this user";
+    assert!(refusal.starts_with(sentence), "{refusal}");
+}
+
+/// The same as above on a disk that is really full.
 #[cfg(target_os = "linux")]
 #[tokio::test]
 #[ignore = "mounts a file system: needs root"]
 async fn a_full_disk() {
-    struct Mounted(PathBuf);
-    impl Drop for Mounted {
-        fn drop(&mut self) {
-            let _ = std::process::Command::new("umount").arg("-l").arg(&self.0).status();
-        }
-    }
     let folder = Folder::new();
-    let mut mount = std::process::Command::new("mount");
-    mount.args(["-t", "tmpfs", "-o", "size=2m", "none"]).arg(folder.0.path());
-    assert!(mount.status().unwrap().success());
-    let _mounted = Mounted(folder.0.path().to_owned());
-
+    let _mounted = Mounted::new(&folder);
     let ballast = folder.path("ballast");
     std::fs::write(&ballast, vec![0; 500_000]).unwrap();
     let store = folder.store().await;
