@@ -49,6 +49,11 @@ impl Harness for Folder {
 
 chat_core::conformance_tests!(Folder::new());
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_suite_in_one_call() {
+    chat_core::store::conformance::run(async || Folder::new()).await;
+}
+
 fn sentences(error: &dyn std::error::Error) -> String {
     let source = error.source().map(|source| format!(": {}", sentences(source)));
     format!("{error}{}", source.unwrap_or_default())
@@ -292,8 +297,11 @@ async fn fill(store: &SqliteStore, ann: UserId, bob: UserId, body: &str) -> u64 
     };
     assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
     assert!(sentences(&error).contains("the disk is full"), "{}", sentences(&error));
-    let outcomes = store.append(vec![message(bob, ann, body), message(ann, bob, body)]).await;
-    assert_eq!(outcomes.len(), 2);
+    // The small one would find room; it fails with the others all the same, and takes no number with it.
+    let small = message(bob, ann, "small");
+    let call = [vec![small], (0..1_000).map(|_| message(ann, bob, body)).collect()].concat();
+    let outcomes = store.append(call).await;
+    assert_eq!(outcomes.len(), 1_001);
     assert!(
         outcomes.iter().all(|outcome| matches!(outcome, Err(StoreError::Unavailable(_)))),
         "{outcomes:?}"
@@ -319,25 +327,58 @@ async fn a_full_database() {
     let last = fill(&store, ann, bob, &body).await;
     store.limit_pages(1_000_000).await.unwrap();
     assert_eq!(send(&store, ann, bob, &body).await.unwrap(), last + 1, "it works again, without a hole");
+    let state = store.chat(ChatId::direct(ann, bob), bob).await.unwrap().unwrap();
+    assert_eq!((state.last_seq, state.read_seq), (last + 1, 0), "what failed was not written later");
 }
 
-/// The same on a disk that is really full: a small one in memory, which only root can mount on Linux.
+/// A small file system in memory, which only root can mount.
+#[cfg(target_os = "linux")]
+struct Mounted(PathBuf);
+
+#[cfg(target_os = "linux")]
+impl Mounted {
+    fn new(folder: &Folder) -> Self {
+        let mounted = Self(folder.0.path().to_owned());
+        mounted.mount("size=2m");
+        mounted
+    }
+
+    fn mount(&self, options: &str) {
+        let mut mount = std::process::Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", options, "none"]).arg(&self.0);
+        assert!(mount.status().unwrap().success());
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+/// Root may write to whatever is not mounted read-only, so for a test that anybody can run there is no such file.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+#[ignore = "mounts a file system: needs root"]
+async fn a_read_only_disk() {
+    let folder = Folder::new();
+    let mounted = Mounted::new(&folder);
+    folder.store().await.close().await.unwrap();
+    mounted.mount("remount,ro");
+    let refusal = folder.refusal().await;
+    let sentence =
+        "the store is unavailable: the folder of the database is missing or can't be written to by this user";
+    assert!(refusal.starts_with(sentence), "{refusal}");
+}
+
+/// The same as above on a disk that is really full.
 #[cfg(target_os = "linux")]
 #[tokio::test]
 #[ignore = "mounts a file system: needs root"]
 async fn a_full_disk() {
-    struct Mounted(PathBuf);
-    impl Drop for Mounted {
-        fn drop(&mut self) {
-            let _ = std::process::Command::new("umount").arg("-l").arg(&self.0).status();
-        }
-    }
     let folder = Folder::new();
-    let mut mount = std::process::Command::new("mount");
-    mount.args(["-t", "tmpfs", "-o", "size=2m", "none"]).arg(folder.0.path());
-    assert!(mount.status().unwrap().success());
-    let _mounted = Mounted(folder.0.path().to_owned());
-
+    let _mounted = Mounted::new(&folder);
     let ballast = folder.path("ballast");
     std::fs::write(&ballast, vec![0; 500_000]).unwrap();
     let store = folder.store().await;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     Harness,
-    fixtures::{accounts, at, at_once, message, send, state},
+    fixtures::{accounts, at, at_once, message, new_record, send, state},
 };
 use crate::{
     ChatId, UserId,
@@ -153,6 +153,26 @@ pub async fn reading_at_the_same_moment(harness: &impl Harness) {
         assert!((n..=15).contains(&state.read_seq), "up to {n} gave {state:?}");
     }
     assert_eq!(state(&store, chat, bob).await.read_seq, 15);
+}
+
+/// Writing and reading at the same moment: whichever goes farther stays.
+pub async fn reading_and_sending_at_the_same_moment(harness: &impl Harness) {
+    let store = harness.open().await;
+    let [ann, bob] = accounts(&store).await;
+    let chat = send(&store, message(ann, bob)).await.chat_id;
+    for round in 0..20 {
+        let (mine, theirs, read, again) = tokio::join!(
+            store.append(vec![message(bob, ann)]),
+            store.append(vec![message(ann, bob)]),
+            store.mark_read(chat, bob, None),
+            store.append(vec![message(ann, bob)]),
+        );
+        let mine = mine.into_iter().chain(theirs).chain(again).map(new_record).next().expect("a message");
+        let read = read.expect("it is marked").expect("a member");
+        let after = state(&store, chat, bob).await;
+        let farthest = read.read_seq.max(mine.seq);
+        assert_eq!(after.read_seq, farthest, "round {round}: sent {}, read {read:?}", mine.seq);
+    }
 }
 
 /// Each once, without the user, whoever wrote first.

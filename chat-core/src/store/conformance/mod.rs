@@ -116,6 +116,7 @@ macro_rules! __conformance_checks {
             chats::a_chat_is_seen_by_its_members
             chats::reading_moves_the_watermark
             chats::reading_at_the_same_moment
+            chats::reading_and_sending_at_the_same_moment
             chats::partners_are_those_with_a_chat
             sessions::revocations_last_until_they_expire
             sessions::notes_are_overwritten

@@ -18,8 +18,10 @@ pub(super) fn newest() -> u32 {
 
 /// Ids are 12-byte blobs, moments are milliseconds since 1970.
 ///
-/// - A log is read from its end in pages, so messages lie in the order of their chat and not in that of their
-///   arrival: `WITHOUT ROWID` makes the primary key the table.
+/// - `messages` lies in the order of arrival, with an index over (chat, seq). In the order of the index itself
+///   (`WITHOUT ROWID`, as the other tables are) each message of a busy moment would change a page of its own and often
+///   split it: measured with 64 chats, that is 2.5 pages to sync per message, and a quarter fewer messages per second,
+///   for pages of a chat that were read no faster from a warm cache.
 /// - `members` carries each chat's latest activity, so that its index is the order of everybody's list. A chat has
 ///   any number of members.
 /// - No foreign key from `messages`: the writer has the members of the chat at hand and checks the sender there; a
@@ -69,7 +71,7 @@ CREATE TABLE messages (
     image       TEXT,
     body        TEXT,
     PRIMARY KEY (chat_id, seq)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 CREATE UNIQUE INDEX messages_by_id ON messages (id);
 CREATE UNIQUE INDEX messages_by_client_id ON messages (sender_id, client_id) WHERE client_id IS NOT NULL;
 
