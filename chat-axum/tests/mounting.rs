@@ -1,4 +1,5 @@
 //! Mounted into an application: beside its routes, its state and its layers, and below a prefix.
+#![allow(clippy::unwrap_used, reason = "a failure is a failed test")]
 
 use axum::{
     Router,

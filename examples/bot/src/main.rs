@@ -26,6 +26,7 @@ async fn account(chat: &ChatService, name: &str) -> Result<UserId, Error> {
 }
 
 /// Answers every message, until the stream ends.
+#[allow(clippy::print_stderr)]
 async fn answer(chat: &ChatService, me: UserId, mut events: Subscription) {
     while let Some(event) = events.next().await {
         let Event::MessageSent(message) = &*event else { continue };

@@ -113,7 +113,6 @@ pub async fn data_is_there_after_a_reopen(harness: &impl Harness) {
 pub async fn a_closed_store_is_unavailable(harness: &impl Harness) {
     #[track_caller]
     #[allow(clippy::needless_pass_by_value, reason = "the results are made to be checked here")]
-    #[allow(clippy::needless_pass_by_value, reason = "each is made for this")]
     fn refused<T: std::fmt::Debug>(result: Result<T>) {
         assert!(matches!(result, Err(StoreError::Unavailable(_))), "should be Unavailable: {result:?}");
     }
