@@ -240,6 +240,8 @@ impl ChatServiceBuilder {
             limits: self.limits,
             #[cfg(feature = "http")]
             http: self.http,
+            #[cfg(feature = "http")]
+            openapi: std::sync::OnceLock::new(),
             rotation: Arc::new(Mutex::new(())),
             tasks,
             stop,

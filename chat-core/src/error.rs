@@ -116,54 +116,51 @@ pub struct Unavailable {
     pub source: Option<BoxError>,
 }
 
-/// The stable, machine-readable name of an error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-#[allow(missing_docs, reason = "each is documented at its `Error`")]
-pub enum Code {
-    ValidationFailed,
-    InvalidJson,
-    InvalidId,
-    Unauthenticated,
-    InvalidCredentials,
-    Forbidden,
-    BotDenied,
-    OriginDenied,
-    NotFound,
-    MethodNotAllowed,
-    RequestTimeout,
-    PayloadTooLarge,
-    UnsupportedMediaType,
-    EmailTaken,
-    RateLimited,
-    Unavailable,
-    Internal,
+macro_rules! codes {
+    ($($code:ident $text:literal $status:literal,)*) => {
+        /// The stable, machine-readable name of an error.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        #[allow(missing_docs, reason = "each is documented at its `Error`")]
+        pub enum Code {
+            $($code,)*
+        }
+
+        impl Code {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$code,)*];
+
+            const fn row(self) -> (&'static str, u16) {
+                match self {
+                    $(Self::$code => ($text, $status),)*
+                }
+            }
+        }
+    };
+}
+
+// The one table: each code with its text and its HTTP status.
+codes! {
+    ValidationFailed "validation_failed" 400,
+    InvalidJson "invalid_json" 400,
+    InvalidId "invalid_id" 400,
+    Unauthenticated "unauthenticated" 401,
+    InvalidCredentials "invalid_credentials" 401,
+    Forbidden "forbidden" 403,
+    BotDenied "bot_denied" 403,
+    OriginDenied "origin_denied" 403,
+    NotFound "not_found" 404,
+    MethodNotAllowed "method_not_allowed" 405,
+    RequestTimeout "request_timeout" 408,
+    PayloadTooLarge "payload_too_large" 413,
+    UnsupportedMediaType "unsupported_media_type" 415,
+    EmailTaken "email_taken" 409,
+    RateLimited "rate_limited" 429,
+    Internal "internal" 500,
+    Unavailable "unavailable" 503,
 }
 
 impl Code {
-    /// The one table: each code with its text and its HTTP status.
-    const fn row(self) -> (&'static str, u16) {
-        match self {
-            Self::ValidationFailed => ("validation_failed", 400),
-            Self::InvalidJson => ("invalid_json", 400),
-            Self::InvalidId => ("invalid_id", 400),
-            Self::Unauthenticated => ("unauthenticated", 401),
-            Self::InvalidCredentials => ("invalid_credentials", 401),
-            Self::Forbidden => ("forbidden", 403),
-            Self::BotDenied => ("bot_denied", 403),
-            Self::OriginDenied => ("origin_denied", 403),
-            Self::NotFound => ("not_found", 404),
-            Self::MethodNotAllowed => ("method_not_allowed", 405),
-            Self::RequestTimeout => ("request_timeout", 408),
-            Self::PayloadTooLarge => ("payload_too_large", 413),
-            Self::UnsupportedMediaType => ("unsupported_media_type", 415),
-            Self::EmailTaken => ("email_taken", 409),
-            Self::RateLimited => ("rate_limited", 429),
-            Self::Internal => ("internal", 500),
-            Self::Unavailable => ("unavailable", 503),
-        }
-    }
-
     /// As clients see it, `snake_case`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

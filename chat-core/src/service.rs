@@ -165,6 +165,9 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     #[cfg(feature = "http")]
     pub(crate) http: crate::http::HttpSettings,
+    /// The document that describes the API, once somebody asked for it.
+    #[cfg(feature = "http")]
+    pub(crate) openapi: std::sync::OnceLock<bytes::Bytes>,
     /// Held while a rotation runs.
     pub(crate) rotation: Arc<Mutex<()>>,
     /// What was begun and must come to its end.

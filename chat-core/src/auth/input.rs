@@ -130,7 +130,7 @@ fn name_fault(name: &str, limits: &Limits) -> Fault {
 
 /// bcrypt reads 72 bytes and stops at a NUL: what it would not read is refused and not cut
 /// (OWASP Password Storage Cheat Sheet, "Input Limits of bcrypt").
-pub(super) const BCRYPT_BYTES: usize = 72;
+pub(crate) const BCRYPT_BYTES: usize = 72;
 
 fn password_fault(password: &str, limits: &Limits) -> Fault {
     if password.is_empty() {

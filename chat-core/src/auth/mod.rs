@@ -8,6 +8,8 @@ mod user;
 
 use std::sync::Arc;
 
+#[cfg(feature = "http")]
+pub(crate) use self::input::BCRYPT_BYTES;
 pub use self::{
     input::{Credentials, ProfileEdit, SignUp},
     token::{JwtSecret, SecretTooShort, Session, Token},

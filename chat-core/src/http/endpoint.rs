@@ -7,8 +7,8 @@ use futures_util::future::BoxFuture;
 use http::{HeaderName, HeaderValue, Method};
 use serde::Serialize;
 
-use super::{auth, images, messages};
-use crate::{ChatService, Error, Result, auth::Session, images::StoredImage, shield::VisitClass, wire};
+use super::{auth, images, messages, openapi};
+use crate::{ChatService, Code, Error, Result, auth::Session, images::StoredImage, shield::VisitClass, wire};
 
 /// One row.
 pub(super) struct Endpoint {
@@ -19,6 +19,7 @@ pub(super) struct Endpoint {
     pub(super) needs_session: bool,
     pub(super) body: Body,
     pub(super) call: fn(Call) -> BoxFuture<'static, Result<Reply>>,
+    pub(super) doc: Doc,
 }
 
 /// What a request may bring.
@@ -32,6 +33,34 @@ pub(super) enum Body {
     JsonOrFile(&'static str),
 }
 
+/// What the description of the API says of a row, beyond what follows from the rest of it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Doc {
+    /// Its `operationId`. The same with a capital is the name of the schema of its body.
+    pub(super) id: &'static str,
+    pub(super) summary: &'static str,
+    /// The statuses when all is well.
+    pub(super) ok: &'static [u16],
+    pub(super) answer: Answer,
+    /// What can go wrong here for a reason of its own.
+    pub(super) errors: &'static [Code],
+}
+
+/// What comes back when all is well; the names are those of schemas and of parameters in `schemas.rs`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// The user, and the cookie.
+    SignedIn,
+    /// Nothing, and the cookie is gone.
+    SignedOut,
+    One(&'static str),
+    /// A list of these, the further page of which begins where this parameter says.
+    Page(&'static str, &'static str),
+    Image,
+    /// The description itself.
+    Document,
+}
+
 const fn row(
     method: Method,
     path: &'static str,
@@ -39,27 +68,54 @@ const fn row(
     needs_session: bool,
     body: Body,
     call: fn(Call) -> BoxFuture<'static, Result<Reply>>,
+    doc: Doc,
 ) -> Endpoint {
-    Endpoint { method, path, class, needs_session, body, call }
+    Endpoint { method, path, class, needs_session, body, call, doc }
 }
 
+const fn doc(
+    id: &'static str,
+    summary: &'static str,
+    ok: &'static [u16],
+    answer: Answer,
+    errors: &'static [Code],
+) -> Doc {
+    Doc { id, summary, ok, answer, errors }
+}
+
+use Answer::{Document, Image, One, Page, SignedIn, SignedOut};
 use Body::{Json, JsonOrFile, OptionalJson};
+use Code::{EmailTaken, Forbidden, InvalidCredentials, NotFound};
 use VisitClass::{Credentials, Request};
 
 #[rustfmt::skip]
 pub(super) const ENDPOINTS: &[Endpoint] = &[
-    row(Method::POST,   "/api/auth/signup",        Credentials, false, Json,                     |c| Box::pin(auth::sign_up(c))),
-    row(Method::POST,   "/api/auth/login",         Credentials, false, Json,                     |c| Box::pin(auth::log_in(c))),
-    row(Method::POST,   "/api/auth/logout",        Request,     false, Body::None,               |c| Box::pin(auth::log_out(c))),
-    row(Method::PUT,    "/api/auth/profile",       Request,     true,  JsonOrFile("profilePic"), |c| Box::pin(auth::update_profile(c))),
-    row(Method::GET,    "/api/auth/me",            Request,     true,  Body::None,               |c| Box::pin(auth::me(c))),
-    row(Method::GET,    "/api/messages/contacts",  Request,     true,  Body::None,               |c| Box::pin(messages::contacts(c))),
-    row(Method::GET,    "/api/messages/chats",     Request,     true,  Body::None,               |c| Box::pin(messages::chats(c))),
-    row(Method::GET,    "/api/messages/{id}",      Request,     true,  Body::None,               |c| Box::pin(messages::conversation(c))),
-    row(Method::DELETE, "/api/messages/{id}",      Request,     true,  Body::None,               |c| Box::pin(messages::delete(c))),
-    row(Method::POST,   "/api/messages/send/{id}", Request,     true,  JsonOrFile("image"),      |c| Box::pin(messages::send(c))),
-    row(Method::POST,   "/api/messages/{id}/read", Request,     true,  OptionalJson,             |c| Box::pin(messages::mark_read(c))),
-    row(Method::GET,    "/api/images/{name}",      Request,     false, Body::None,               |c| Box::pin(images::get(c))),
+    row(Method::POST,   "/api/auth/signup",        Credentials, false, Json,                     |c| Box::pin(auth::sign_up(c)),
+        doc("signUp", "Make an account and sign in.", &[201], SignedIn, &[EmailTaken])),
+    row(Method::POST,   "/api/auth/login",         Credentials, false, Json,                     |c| Box::pin(auth::log_in(c)),
+        doc("logIn", "Sign in.", &[200], SignedIn, &[InvalidCredentials])),
+    row(Method::POST,   "/api/auth/logout",        Request,     false, Body::None,               |c| Box::pin(auth::log_out(c)),
+        doc("logOut", "End this sign-in. Without one it is fine too.", &[200], SignedOut, &[])),
+    row(Method::PUT,    "/api/auth/profile",       Request,     true,  JsonOrFile("profilePic"), |c| Box::pin(auth::update_profile(c)),
+        doc("updateProfile", "Change your name, your picture, or both.", &[200], One("User"), &[NotFound])),
+    row(Method::GET,    "/api/auth/me",            Request,     true,  Body::None,               |c| Box::pin(auth::me(c)),
+        doc("me", "Who you are.", &[200], One("User"), &[])),
+    row(Method::GET,    "/api/messages/contacts",  Request,     true,  Body::None,               |c| Box::pin(messages::contacts(c)),
+        doc("contacts", "Everybody but you, by name.", &[200], Page("User", "AfterUser"), &[NotFound])),
+    row(Method::GET,    "/api/messages/chats",     Request,     true,  Body::None,               |c| Box::pin(messages::chats(c)),
+        doc("chats", "Your chats, latest activity first.", &[200], Page("Chat", "AfterChat"), &[])),
+    row(Method::GET,    "/api/messages/{id}",      Request,     true,  Body::None,               |c| Box::pin(messages::conversation(c)),
+        doc("conversation", "Your conversation with user `id`: the newest messages, oldest first.", &[200], Page("Message", "BeforeMessage"), &[NotFound])),
+    row(Method::DELETE, "/api/messages/{id}",      Request,     true,  Body::None,               |c| Box::pin(messages::delete(c)),
+        doc("deleteMessage", "Delete message `id`, which you sent, for everybody. Again is fine.", &[200], One("Message"), &[Forbidden, NotFound])),
+    row(Method::POST,   "/api/messages/send/{id}", Request,     true,  JsonOrFile("image"),      |c| Box::pin(messages::send(c)),
+        doc("sendMessage", "Send to user `id`. A repeat of a `clientId` gets the first message again, with 200.", &[201, 200], One("Message"), &[NotFound])),
+    row(Method::POST,   "/api/messages/{id}/read", Request,     true,  OptionalJson,             |c| Box::pin(messages::mark_read(c)),
+        doc("markRead", "Note that you have read the conversation with user `id`, up to `seq` or its newest.", &[200], One("ReadState"), &[NotFound])),
+    row(Method::GET,    "/api/images/{name}",      Request,     false, Body::None,               |c| Box::pin(images::get(c)),
+        doc("image", "A picture. Its name, which nobody can guess, is all it takes.", &[200], Image, &[NotFound])),
+    row(Method::GET,    "/api/openapi.json",       Request,     false, Body::None,               |c| Box::pin(openapi::get(c)),
+        doc("openapi", "This description of the API.", &[200], Document, &[])),
 ];
 
 /// A request that came this far: past the shield, signed in where it must be, its body read.
@@ -111,8 +167,14 @@ impl Call {
 
 /// What went well.
 pub(super) enum Reply {
-    Json { status: u16, body: String, headers: Vec<(HeaderName, HeaderValue)> },
+    Json {
+        status: u16,
+        body: String,
+        headers: Vec<(HeaderName, HeaderValue)>,
+    },
     Image(StoredImage),
+    /// JSON without an envelope that is the same for everybody.
+    Document(Bytes),
 }
 
 impl Reply {

@@ -9,7 +9,9 @@ mod client;
 mod endpoint;
 mod images;
 mod messages;
+mod openapi;
 mod respond;
+mod schemas;
 mod settings;
 
 use std::{

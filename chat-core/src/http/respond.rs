@@ -15,6 +15,7 @@ pub(super) fn success(reply: Reply) -> Response<ResponseBody> {
             response
         }
         Reply::Image(image) => picture(image),
+        Reply::Document(bytes) => document(bytes),
     }
 }
 
@@ -81,5 +82,15 @@ fn picture(image: StoredImage) -> Response<ResponseBody> {
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
+    response
+}
+
+/// The description of the API: the same for everybody, until the next release or a change of settings.
+fn document(bytes: Bytes) -> Response<ResponseBody> {
+    let mut response = Response::new(Full::new(bytes));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }

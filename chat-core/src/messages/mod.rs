@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// The longest `client_id`, in characters.
-const CLIENT_ID_CHARS: usize = 128;
+pub(crate) const CLIENT_ID_CHARS: usize = 128;
 
 /// Conversations; from [`ChatService::messages`](crate::ChatService::messages).
 ///

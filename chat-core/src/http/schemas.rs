@@ -1,0 +1,218 @@
+//! The parts that the description of the API refers to by name: schemas, parameters and headers.
+
+use serde_json::{Value, json};
+
+use crate::{Code, Limits, auth::BCRYPT_BYTES, messages::CLIENT_ID_CHARS};
+
+pub(super) fn schema(name: &str) -> Value {
+    json!({ "$ref": format!("#/components/schemas/{name}") })
+}
+
+pub(super) fn parameter(name: &str) -> Value {
+    json!({ "$ref": format!("#/components/parameters/{name}") })
+}
+
+pub(super) fn header(name: &str) -> Value {
+    json!({ "$ref": format!("#/components/headers/{name}") })
+}
+
+/// What to show for signing in, each way by itself enough.
+pub(super) const SECURITY_SCHEMES: [&str; 2] = ["cookie", "bearer"];
+
+pub(super) fn components(limits: &Limits) -> Value {
+    json!({
+        "schemas": merged([ids(), outputs(), errors(), inputs(limits)]),
+        "parameters": parameters(limits),
+        "headers": headers(),
+        "securitySchemes": {
+            "cookie": {
+                "type": "apiKey", "in": "cookie", "name": super::settings::COOKIE,
+                "description": "Set by sign-up and login. What changes something must then come from the same \
+                    origin, or from one that the server allows.",
+            },
+            "bearer": {
+                "type": "http", "scheme": "bearer", "bearerFormat": "JWT",
+                "description": "The value of the cookie.",
+            },
+        },
+    })
+}
+
+fn merged<const N: usize>(parts: [Value; N]) -> Value {
+    let objects = parts.into_iter().filter_map(|part| match part {
+        Value::Object(map) => Some(map),
+        _ => None,
+    });
+    Value::Object(objects.flatten().collect())
+}
+
+/// An object all of whose properties are there, but for those named.
+fn object(description: &str, properties: Value, optional: &[&str]) -> Value {
+    let names = properties.as_object().into_iter().flat_map(serde_json::Map::keys);
+    let required: Vec<_> = names.filter(|name| !optional.contains(&name.as_str())).cloned().collect();
+    let mut object = json!({ "type": "object", "description": description });
+    object["properties"] = properties;
+    if !required.is_empty() {
+        object["required"] = required.into();
+    }
+    object
+}
+
+fn or_null(schema: &Value) -> Value {
+    json!({ "anyOf": [schema, { "type": "null" }] })
+}
+
+fn ids() -> Value {
+    json!({
+        "Id": {
+            "type": "string", "pattern": "^[0-9a-fA-F]{24}$",
+            "description": "24 hex characters, answered in lower case.",
+            "examples": ["65b2c3d4e5f6a7b8c9d0e1f2"],
+        },
+        "Time": {
+            "type": "string", "format": "date-time",
+            "description": "RFC 3339, UTC, with milliseconds.",
+            "examples": ["2026-01-31T12:00:00.000Z"],
+        },
+    })
+}
+
+fn outputs() -> Value {
+    let (id, time, text) = (schema("Id"), schema("Time"), json!({ "type": ["string", "null"] }));
+    let count = json!({ "type": "integer", "minimum": 0 });
+    json!({
+        "User": object("A person.", json!({
+            "_id": id,
+            "email": { "type": "string" },
+            "fullName": { "type": "string" },
+            "profilePic": { "type": "string", "description": "URL of the picture, or empty." },
+            "lastSeen": time,
+            "isOnline": { "type": "boolean" },
+            "createdAt": time,
+            "updatedAt": time,
+        }), &[]),
+        "Message": object("A message.", json!({
+            "_id": id,
+            "chatId": id,
+            "seq": { "type": "integer", "minimum": 1, "description": "Counts 1, 2, 3 … within the chat without a hole." },
+            "senderId": id,
+            "receiverId": or_null(&id),
+            "text": text,
+            "image": { "type": ["string", "null"], "description": "URL of the picture." },
+            "clientId": { "type": ["string", "null"], "description": "The sender's own idempotency key." },
+            "isDeleted": { "type": "boolean", "description": "Then `text` and `image` are null." },
+            "unreadable": { "const": true, "description": "There when the message has a text that no key opens." },
+            "createdAt": time,
+            "updatedAt": time,
+        }), &["unreadable"]),
+        "Chat": { "allOf": [schema("User"), object("The partner's fields, and these.", json!({
+            "chatId": id,
+            "lastMessage": or_null(&schema("Message")),
+            "unread": count,
+        }), &[])] },
+        "ReadState": object("How far you have read a chat.", json!({
+            "chatId": id,
+            "seq": count,
+            "unread": count,
+        }), &[]),
+    })
+}
+
+fn errors() -> Value {
+    let codes: Vec<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
+    let data = json!({
+        "code": schema("ErrorCode"),
+        "fields": {
+            "type": "object", "additionalProperties": { "type": "string" },
+            "description": "With `validation_failed`: what is wrong, by field.",
+        },
+    });
+    json!({
+        "ErrorCode": { "type": "string", "enum": codes },
+        "Error": envelope(false, &object("What went wrong.", data, &["fields"])),
+    })
+}
+
+/// Exactly three keys.
+pub(super) fn envelope(success: bool, data: &Value) -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "success": { "type": "boolean", "const": success },
+            "data": data,
+            "message": { "type": "string", "description": "A sentence for a person." },
+        },
+        "required": ["success", "data", "message"],
+        "additionalProperties": false,
+    })
+}
+
+/// The bodies, by the `operationId` with a capital. In all of them `null` counts as absent.
+fn inputs(limits: &Limits) -> Value {
+    let email =
+        json!({ "type": "string", "format": "email", "minLength": 1, "maxLength": limits.email_bytes });
+    let password = json!({
+        "type": "string", "format": "password", "minLength": limits.password_chars, "maxLength": BCRYPT_BYTES,
+        "description": format!("At most {BCRYPT_BYTES} bytes of UTF-8."),
+    });
+    let name = |types: Value| json!({ "type": types, "minLength": 1, "maxLength": limits.full_name_chars });
+    let picture = |empty: &str| {
+        let (bytes, pixels) = (limits.image.bytes, limits.image.pixels);
+        let limit = format!("at most {bytes} bytes and {pixels} pixels");
+        json!({
+            "type": ["string", "null"],
+            "description": format!("A png, jpeg, webp or gif as data URL in base64, {limit}. Empty: {empty}."),
+        })
+    };
+    json!({
+        "SignUp": object("Who you are.", json!({
+            "email": email, "fullName": name(json!("string")), "password": password,
+        }), &[]),
+        "LogIn": object("What you signed up with.", json!({
+            "email": { "type": "string", "minLength": 1 },
+            "password": { "type": "string", "format": "password", "minLength": 1 },
+        }), &[]),
+        "UpdateProfile": object("What is absent stays as it is.", json!({
+            "fullName": name(json!(["string", "null"])),
+            "profilePic": picture("the picture is removed"),
+        }), &["fullName", "profilePic"]),
+        "SendMessage": object("A text, a picture, or both.", json!({
+            "text": { "type": ["string", "null"], "maxLength": limits.text_chars, "description": "Empty: absent." },
+            "image": picture("absent"),
+            "clientId": {
+                "type": ["string", "null"], "minLength": 1, "maxLength": CLIENT_ID_CHARS,
+                "description": "A key of your own: sent again under it, the message is not sent twice.",
+            },
+        }), &["text", "image", "clientId"]),
+        "MarkRead": object("Without `seq`: up to the newest.", json!({
+            "seq": { "type": ["integer", "null"], "minimum": 0 },
+        }), &["seq"]),
+    })
+}
+
+fn parameters(limits: &Limits) -> Value {
+    let query = |name: &str, schema: Value, description: &str| json!({ "name": name, "in": "query", "schema": schema, "description": description });
+    let limit =
+        json!({ "type": "integer", "minimum": 1, "maximum": limits.max_page, "default": limits.page });
+    json!({
+        "Limit": query("limit", limit, "How many at the most."),
+        "AfterUser": query("after", schema("Id"), "The last user of the page before."),
+        "AfterChat": query("after", json!({ "type": "string" }), "Where the page before ended: from its `Link`."),
+        "BeforeMessage": query("before", schema("Id"), "The oldest message of the page with newer ones."),
+    })
+}
+
+fn headers() -> Value {
+    let text = |description: &str| json!({ "schema": { "type": "string" }, "description": description });
+    json!({
+        "Link": text("The further page, where there is one: `<url>; rel=\"next\"` (RFC 8288)."),
+        "Retry-After": {
+            "schema": { "type": "integer", "minimum": 1 }, "required": true,
+            "description": "Seconds until it makes sense to try again.",
+        },
+        "RateLimit": text("What is left and until when (draft-ietf-httpapi-ratelimit-headers)."),
+        "RateLimit-Policy": text("Requests and window of the limit (draft-ietf-httpapi-ratelimit-headers)."),
+        "Set-Cookie": text("The cookie `jwt`; after a logout empty and expired."),
+        "WWW-Authenticate": text("`Bearer`."),
+    })
+}
