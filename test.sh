@@ -37,7 +37,7 @@ need() {
     has "$program" || { echo "$program is still missing after installing $*." >&2; return 1; }
 }
 
-step 'the tools: cargo, a C compiler (for SQLite), node, npm'
+step 'the tools: cargo, a C compiler, make, node, npm'
 if ! has cargo && [ -f "${CARGO_HOME:-$HOME/.cargo}/env" ]; then
     # shellcheck source=/dev/null
     . "${CARGO_HOME:-$HOME/.cargo}/env"
@@ -48,6 +48,7 @@ for component in fmt clippy; do
     cargo "$component" --version || { echo "cargo $component is missing: rustup component add rustfmt clippy" >&2; exit 1; }
 done
 has cc || need cc build-essential
+need make make
 need node nodejs npm
 need npm npm
 node_major=$(node --print 'process.versions.node.split(".")[0]')
@@ -81,5 +82,16 @@ cargo check --workspace --benches --all-features
 
 step 'tests'
 cargo test --workspace --all-features --no-fail-fast
+
+# They mount file systems of their own, to fill them and to make them read-only.
+if [ "$(id -u)" -eq 0 ]; then
+    step 'tests that need root'
+    cargo test --package chat-core --all-features --test sqlite -- --ignored
+else
+    step 'tests that need root: NOT RUN, because this is not root'
+fi
+
+step 'the library crates package'
+cargo package --allow-dirty --no-verify --package chat-core --package chat-axum --package chat-warp
 
 step 'all is well'

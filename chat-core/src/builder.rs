@@ -244,6 +244,7 @@ impl ChatServiceBuilder {
             openapi: std::sync::OnceLock::new(),
             rotation: Arc::new(Mutex::new(())),
             tasks,
+            errands: TaskTracker::new(),
             stop,
         });
         keep_house(&shared);
@@ -259,8 +260,13 @@ impl ChatServiceBuilder {
         {
             return invalid("token_life", "must be between 1 s and a year".to_owned());
         }
-        if self.password_workers == 0 || self.connection_queue == 0 {
-            return invalid("password_workers, connection_queue", "must be at least 1".to_owned());
+        let bounds = 1..=1 << 20;
+        if !bounds.contains(&self.password_workers)
+            || !(0..=1 << 20).contains(&self.password_queue)
+            || !bounds.contains(&self.connection_queue)
+        {
+            let reason = "must be between 1 and 1,048,576".to_owned();
+            return invalid("password_workers, connection_queue", reason);
         }
         if self.limits.page == 0 || self.limits.page > self.limits.max_page {
             return invalid("limits", "`page` must be between 1 and `max_page`".to_owned());
@@ -281,14 +287,18 @@ impl ChatServiceBuilder {
     async fn fill_from_data_dir(&mut self) -> Result<(), BuildError> {
         let Some(folder) = self.data_dir.clone() else { return Ok(()) };
         let (needs_keys, needs_secret) = (self.keys.is_none(), self.jwt_secret.is_none());
+        // A database that was written with a key is worth nothing under a new one.
+        let has_messages = match &self.store {
+            Some(store) => !store.walk_messages(None, 1).await.map_err(BuildError::Store)?.is_empty(),
+            None => false,
+        };
         let has_own_store = self.store.is_some();
         let read = {
             let folder = folder.clone();
             move || {
                 make_folder(&folder)?;
                 let database = folder.join("chat.db");
-                // A database that was written with a key is worth nothing under a new one.
-                let may_be_new = has_own_store || !database.exists();
+                let may_be_new = if has_own_store { !has_messages } else { !database.exists() };
                 let keys = needs_keys.then(|| {
                     crate::secrets::read_or_make(
                         &folder.join("encryption-keys"),

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
-use crate::StoreError;
+use crate::{StoreError, images::ImageRefused};
 
 /// Any source of an error, kept for the log and never shown to a client.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -219,6 +219,14 @@ impl Error {
     pub fn unavailable(what: &'static str, source: Option<BoxError>) -> Self {
         tracing::warn!(what, error = ?source, "unavailable");
         Self::Unavailable(Unavailable { what, retry_after: Duration::from_secs(1), source })
+    }
+
+    /// A picture, in this field, that was not taken.
+    pub(crate) fn refused(field: &'static str, refused: ImageRefused) -> Self {
+        match refused {
+            ImageRefused::Busy => Self::unavailable("picture workers", None),
+            refused => Self::invalid(field, refused.to_string()),
+        }
     }
 
     /// When to try again, where that is known.

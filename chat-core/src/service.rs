@@ -18,6 +18,9 @@ use crate::{
     store::{MessageRecord, Store},
 };
 
+/// How long a shutdown waits for mail and for pictures to be removed.
+const ERRANDS: Duration = Duration::from_secs(2);
+
 /// Chat: accounts, messages, encryption, presence and live delivery.
 ///
 /// Cheap to clone: all clones are one service. Made by [`open`](Self::open) or by a [`builder`](Self::builder), within
@@ -118,6 +121,10 @@ impl ChatService {
         self.shared.tasks.close();
         // The lanes finish what they had taken in, and take nothing more.
         self.shared.tasks.wait().await;
+        self.shared.errands.close();
+        if tokio::time::timeout(ERRANDS, self.shared.errands.wait()).await.is_err() {
+            tracing::warn!("a mail or the removal of a picture did not come to its end");
+        }
         self.shared.presence.close().await;
         if let Err(error) = self.shared.store.close().await {
             tracing::error!(%error, "the store did not close cleanly");
@@ -172,6 +179,8 @@ pub(crate) struct Shared {
     pub(crate) rotation: Arc<Mutex<()>>,
     /// What was begun and must come to its end.
     pub(crate) tasks: TaskTracker,
+    /// What nobody waits for and may be given up: mail, pictures to be removed.
+    pub(crate) errands: TaskTracker,
     pub(crate) stop: CancellationToken,
 }
 
@@ -191,7 +200,7 @@ impl Shared {
     pub(crate) fn drop_image(self: &Arc<Self>, url: Option<String>) {
         let Some(url) = url else { return };
         let shared = self.clone();
-        self.tasks.spawn(async move {
+        self.errands.spawn(async move {
             if let Err(error) = shared.images.remove(&url).await {
                 tracing::warn!(error = ?error.0, "a picture that nobody points to could not be removed");
             }

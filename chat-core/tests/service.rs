@@ -346,6 +346,65 @@ async fn a_sign_in_is_stored_as_online_until_the_grace_ends_or_a_good_bye() {
 }
 
 #[tokio::test]
+async fn a_login_within_the_grace_does_not_keep_one_here_for_ever() {
+    let folder = tempfile::tempdir().unwrap();
+    let builder = ChatService::builder().data_dir(folder.path()).dangerous_bcrypt_cost(4);
+    let chat = builder.presence_grace(Duration::from_millis(300)).build().await.unwrap();
+    let (ann, bob) = two(&chat).await;
+    chat.messages().send(ann, To::User(bob), Draft::text("hi")).await.unwrap();
+    let mut events = chat.events().subscribe(bob);
+    drop(chat.presence().arrive(ann));
+    let (email, password) = ("ann@example.org".to_owned(), "correct horse".to_owned());
+    let session = chat.auth().log_in(Credentials { email, password }).await.unwrap().session;
+    let mut told = Vec::new();
+    while told != [true, false] {
+        if let Event::Presence { is_online, .. } = &*events.next().await.unwrap() {
+            told.push(*is_online);
+        }
+    }
+    // And a good-bye with a connection that is on its way out needs no grace.
+    let here = chat.presence().arrive(ann);
+    let mut connection = chat.events().connect(&session);
+    chat.auth().log_out(&session).await.unwrap();
+    assert!(connection.next().await.is_none() && chat.presence().is_online(ann));
+    drop(here);
+    assert!(!chat.presence().is_online(ann));
+    chat.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_store_with_messages_gets_no_new_key() {
+    let (chat, folder) = chat().await;
+    let (ann, bob) = two(&chat).await;
+    chat.messages().send(ann, To::User(bob), Draft::text("sealed")).await.unwrap();
+    chat.shutdown().await;
+    std::fs::remove_file(folder.path().join("encryption-keys")).unwrap();
+    let refused = ChatService::open(folder.path()).await.unwrap_err().to_string();
+    assert!(refused.contains("encryption-keys is missing"), "{refused}");
+    let store = chat_core::store::SqliteStore::open(folder.path().join("chat.db")).await.unwrap();
+    let refused = ChatService::builder().data_dir(folder.path()).store(store).build().await;
+    assert!(refused.unwrap_err().to_string().contains("encryption-keys is missing"));
+}
+
+#[tokio::test]
+async fn a_shutdown_does_not_wait_for_a_rotation() {
+    let (chat, _folder) = chat().await;
+    let (ann, bob) = two(&chat).await;
+    for _ in 0..300 {
+        chat.messages().send(ann, To::User(bob), Draft::text("x")).await.unwrap();
+    }
+    let rotating = tokio::spawn({
+        let chat = chat.clone();
+        async move { chat.encryption().rotate().await }
+    });
+    chat.shutdown().await;
+    // It came to its end before, or was told to stop.
+    if let Err(stopped) = rotating.await.unwrap() {
+        assert_eq!(stopped.code(), Code::Unavailable);
+    }
+}
+
+#[tokio::test]
 async fn who_was_online_in_a_process_that_died_is_not() {
     let (chat, folder) = chat().await;
     let ann = person(&chat, "ann").await.user.id;

@@ -6,7 +6,7 @@ mod revocations;
 mod token;
 mod user;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 #[cfg(feature = "http")]
 pub(crate) use self::input::BCRYPT_BYTES;
@@ -23,6 +23,9 @@ use crate::{
     service::Shared,
     store::{ProfileChange, Revocation, UserRecord},
 };
+
+/// How long an outside service may take for what nobody waits for.
+const OUTSIDE: Duration = Duration::from_secs(60);
 
 /// Somebody who has just signed up or logged in.
 #[derive(Debug, Clone)]
@@ -155,7 +158,7 @@ impl Auth<'_> {
             Some(Some(bytes)) => Some(Some(
                 CheckedImage::check(bytes, self.0.limits.image)
                     .await
-                    .map_err(|refused| Error::invalid("profilePic", refused.to_string()))?,
+                    .map_err(|refused| Error::refused("profilePic", refused))?,
             )),
             Some(None) => Some(None),
             None => None,
@@ -197,9 +200,11 @@ impl Shared {
 
     fn send_mail(self: &Arc<Self>, mail: Mail) {
         let shared = self.clone();
-        self.tasks.spawn(async move {
-            if let Err(error) = shared.mailer.send(mail).await {
-                tracing::warn!(error = ?error.0, "a mail was not sent");
+        self.errands.spawn(async move {
+            match tokio::time::timeout(OUTSIDE, shared.mailer.send(mail)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!(error = ?error.0, "a mail was not sent"),
+                Err(_) => tracing::warn!("a mail was not sent in time"),
             }
         });
     }

@@ -110,6 +110,10 @@ impl Tokens {
             .map_err(|_| Error::Unauthenticated)?
             .claims;
         let expires_at = Timestamp::from_millis(claims.exp.saturating_mul(1000));
+        // `exp` is in whole seconds, and expired is expired: a revocation is forgotten at that moment.
+        if expires_at <= Timestamp::now() {
+            return Err(Error::Unauthenticated);
+        }
         Ok(Session { id: claims.jti, user: claims.sub, expires_at })
     }
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Timestamp, UserId};
 
 /// A person, without anything secret. Serialised it is what clients see.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct User {
     /// The id.
@@ -25,4 +25,14 @@ pub struct User {
     pub created_at: Timestamp,
     /// When the profile last changed.
     pub updated_at: Timestamp,
+}
+
+impl std::fmt::Debug for User {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // No name and no address: people end up in logs.
+        f.debug_struct("User")
+            .field("id", &self.id)
+            .field("is_online", &self.is_online)
+            .finish_non_exhaustive()
+    }
 }

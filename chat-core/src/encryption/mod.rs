@@ -37,12 +37,16 @@ impl Encryption<'_> {
     /// another. What no key opens is left as it is and counted.
     ///
     /// # Errors
-    /// When the store is unavailable; call it again later.
+    /// When the store is unavailable, or the service shuts down; call it again later.
     pub async fn rotate(&self) -> Result<RotationReport> {
         let (store, keys, gate) = (self.0.store.clone(), self.0.keys.clone(), self.0.rotation.clone());
+        let stop = self.0.stop.clone();
         let walk = async move {
             let _one_at_a_time = gate.lock().await;
-            rotate::rotate(store, keys).await
+            tokio::select! {
+                report = rotate::rotate(store, keys) => report,
+                () = stop.cancelled() => Err(Error::unavailable("service: shutting down", None)),
+            }
         };
         self.0.tasks.spawn(walk).await.map_err(Error::internal)?
     }

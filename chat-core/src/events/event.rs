@@ -36,7 +36,7 @@ pub enum Event {
         /// When they came or went.
         last_seen: Timestamp,
     },
-    /// Once, first of all, on a connection that counts for presence: those of your chat partners who are here.
+    /// Those of your chat partners who are here: what a door sends once, before anything else.
     OnlineUsers(Vec<UserId>),
 }
 

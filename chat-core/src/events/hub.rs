@@ -8,7 +8,7 @@ use std::sync::{
 use dashmap::DashMap;
 use tokio::sync::mpsc::{self, error::TrySendError};
 
-use super::{Event, SharedEvent};
+use super::SharedEvent;
 use crate::{SessionId, UserId};
 
 /// Names one connection within this process.
@@ -122,16 +122,6 @@ impl Hub {
         reached
     }
 
-    /// Puts an event into the queue of one connection.
-    pub(crate) fn deliver_to(&self, user: UserId, id: ConnectionId, event: Event) {
-        if let Some(entries) = self.users.get(&user)
-            && let Some(entry) = entries.iter().find(|entry| entry.id == id)
-        {
-            // Full or gone: the connection notices itself.
-            let _ = entry.queue.try_send(SharedEvent::new(event));
-        }
-    }
-
     /// Closes the connections of a session. Returns how many the user has left.
     pub(crate) fn close_session(&self, user: UserId, session: SessionId) -> usize {
         self.close_where(user, CloseReason::SignedOut, |entry| entry.session == Some(session))
@@ -166,8 +156,9 @@ impl Hub {
             }
         }
         self.users.remove_if(&user, |_, entries| entries.is_empty());
-        if self.connections.fetch_sub(1, Ordering::Relaxed) == 1 {
-            // Everybody has gone: what a crowd needed goes back.
+        let left = self.connections.fetch_sub(1, Ordering::Relaxed) - 1;
+        // What a crowd needed goes back. Looked at once in a while, because it takes the locks of the whole map.
+        if left.is_multiple_of(1024) && self.users.capacity() > 2 * left + 1024 {
             self.users.shrink_to_fit();
         }
     }
@@ -229,7 +220,7 @@ impl Drop for Connection {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Timestamp;
+    use crate::{Timestamp, events::Event};
 
     fn event() -> SharedEvent {
         SharedEvent::new(Event::OnlineUsers(Vec::new()))

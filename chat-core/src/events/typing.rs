@@ -1,6 +1,12 @@
 //! Typing that ends by itself.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use dashmap::{DashMap, Entry};
 use tokio::{runtime::Handle, time::Instant};
@@ -14,16 +20,19 @@ pub(crate) const TYPING_LASTS: Duration = Duration::from_secs(6);
 /// Who writes to whom, and until when that holds.
 #[derive(Debug)]
 pub(crate) struct Typing {
-    until: DashMap<(UserId, UserId), Instant>,
+    /// Until when, and which task sees to it.
+    until: DashMap<(UserId, UserId), (Instant, u64)>,
+    tasks: AtomicU64,
     runtime: Handle,
 }
 
 impl Typing {
     pub(crate) fn new() -> Self {
-        Self { until: DashMap::new(), runtime: Handle::current() }
+        Self { until: DashMap::new(), tasks: AtomicU64::new(0), runtime: Handle::current() }
     }
 
-    /// Tells the receiver, and sees to it that it ends. One task per pair that types, for as long as it does.
+    /// Tells the receiver, and sees to it that it ends. One task each time that somebody begins; it ends within 6 s of
+    /// the last sign.
     pub(crate) fn set(self: &Arc<Self>, hub: &Arc<Hub>, sender: UserId, receiver: UserId, is_typing: bool) {
         let reached = tell(hub, sender, receiver, is_typing);
         let pair = (sender, receiver);
@@ -36,26 +45,29 @@ impl Typing {
         }
         let until = Instant::now() + TYPING_LASTS;
         match self.until.entry(pair) {
-            Entry::Occupied(mut occupied) => *occupied.get_mut() = until,
+            Entry::Occupied(mut occupied) => occupied.get_mut().0 = until,
             Entry::Vacant(vacant) => {
-                vacant.insert(until);
-                self.runtime.spawn(self.clone().end(hub.clone(), pair, until));
+                let task = self.tasks.fetch_add(1, Ordering::Relaxed);
+                vacant.insert((until, task));
+                self.runtime.spawn(self.clone().end(hub.clone(), pair, until, task));
             }
         }
     }
 
-    async fn end(self: Arc<Self>, hub: Arc<Hub>, pair: (UserId, UserId), mut until: Instant) {
+    async fn end(self: Arc<Self>, hub: Arc<Hub>, pair: (UserId, UserId), mut until: Instant, task: u64) {
         loop {
             tokio::time::sleep_until(until).await;
             match self.until.entry(pair) {
-                Entry::Occupied(entry) if *entry.get() > until => until = *entry.get(),
-                Entry::Occupied(entry) => {
+                Entry::Occupied(entry) if entry.get().1 == task && entry.get().0 > until => {
+                    until = entry.get().0;
+                }
+                Entry::Occupied(entry) if entry.get().1 == task => {
                     entry.remove();
                     tell(&hub, pair.0, pair.1, false);
                     return;
                 }
-                // It was ended in so many words.
-                Entry::Vacant(_) => return,
+                // It was ended in so many words, and may have begun again, under another task.
+                Entry::Occupied(_) | Entry::Vacant(_) => return,
             }
         }
     }
@@ -92,10 +104,16 @@ mod tests {
         let (hub, typing) = (Arc::new(Hub::new(8)), Arc::new(Typing::new()));
         let (alice, bob) = (UserId::generate(Timestamp::now()), UserId::generate(Timestamp::now()));
         let mut connection = hub.connect(bob, None);
-        typing.set(&hub, alice, bob, true);
-        typing.set(&hub, alice, bob, false);
-        connection.next().await.unwrap();
-        connection.next().await.unwrap();
+        for _ in 0..3 {
+            typing.set(&hub, alice, bob, true);
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            typing.set(&hub, alice, bob, false);
+        }
+        for _ in 0..6 {
+            connection.next().await.unwrap();
+        }
+        tokio::time::sleep(TYPING_LASTS).await;
+        assert_eq!(Arc::strong_count(&typing), 1, "no task is left");
         assert!(tokio::time::timeout(Duration::from_secs(60), connection.next()).await.is_err());
     }
 }

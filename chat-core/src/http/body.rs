@@ -116,7 +116,7 @@ async fn form(bytes: Bytes, boundary: String, file_field: &'static str) -> Resul
         if is_file {
             payload.file = Some(bytes);
         } else if let Ok(text) = String::from_utf8(bytes.into()) {
-            payload.fields.insert(name, text);
+            payload.fields.insert(name, &text);
         } else {
             return Err(Error::invalid("body", "has a field that is not UTF-8"));
         }

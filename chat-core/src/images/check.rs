@@ -11,6 +11,9 @@ use tokio::{sync::Semaphore, task::spawn_blocking};
 
 use super::{ImageFormat, ImageLimits, ImageRefused, container, decode};
 
+/// Pictures that may be checked or wait for it, each with its file in memory.
+static PLACES: Semaphore = Semaphore::const_new(64);
+
 /// As many pictures are decoded at once as there are cores, less the one that the chat needs; the others wait with
 /// no more than their bytes. So this bounds the memory too: a picture that uses the default limit up takes up to
 /// 320 MB of pixels while it is decoded, and twice that while it is turned.
@@ -55,6 +58,7 @@ impl CheckedImage {
         let format = container::sniff(&bytes).ok_or(ImageRefused::Format)?;
 
         // The semaphore is never closed; a permit is all it can give.
+        let _place = PLACES.try_acquire().map_err(|_| ImageRefused::Busy)?;
         let permit = Arc::clone(&DECODERS).acquire_owned().await.ok();
         let work = spawn_blocking(move || {
             // Held here and not in the future: when nobody waits any more, the thread is busy all the same.

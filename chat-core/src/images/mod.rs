@@ -104,6 +104,9 @@ pub enum ImageRefused {
     /// More bytes than allowed.
     #[error("larger than {0} bytes")]
     TooManyBytes(usize),
+    /// Too many pictures are being checked at this moment; worth trying again.
+    #[error("too many pictures at this moment")]
+    Busy,
     /// More pixels than allowed.
     #[error("more than {0} pixels")]
     TooManyPixels(u64),

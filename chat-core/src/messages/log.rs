@@ -3,8 +3,9 @@
 //! So the events of a chat leave in the order in which they were committed; what waits while the store is busy goes
 //! into its next transaction together; and a caller who hangs up cancels nothing, because the work is the lane's.
 
-use std::sync::Arc;
+use std::{panic::AssertUnwindSafe, sync::Arc};
 
+use futures_util::{FutureExt, future::join_all};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -100,27 +101,37 @@ impl Lane {
                     continue;
                 }
             }
-            let (mut messages, mut appends, mut deletes) = (Vec::new(), Vec::new(), Vec::new());
-            for job in waiting.drain(..) {
-                match job {
-                    Job::Append { message, text, from, reply } => {
-                        messages.push(message);
-                        appends.push((text, from, reply));
-                    }
-                    Job::Delete { id, to, reply } => deletes.push((id, to, reply)),
-                }
-            }
-            if !messages.is_empty() {
-                let outcomes = self.store.append(messages).await;
-                for (outcome, (text, from, reply)) in outcomes.into_iter().zip(appends) {
-                    // The other end may have hung up; the message stands all the same.
-                    let _ = reply.send(self.appended(outcome, text, from));
-                }
-            }
-            for (id, to, reply) in deletes {
-                let _ = reply.send(self.delete(id, to).await);
+            // A store that panics fails those who asked, whose replies are dropped, and not the lane.
+            let work = AssertUnwindSafe(self.work(waiting.drain(..))).catch_unwind();
+            if work.await.is_err() {
+                tracing::error!("a lane of messages caught a panic");
             }
         }
+    }
+
+    async fn work(&self, jobs: impl Iterator<Item = Job>) {
+        let (mut messages, mut appends, mut deletes) = (Vec::new(), Vec::new(), Vec::new());
+        for job in jobs {
+            match job {
+                Job::Append { message, text, from, reply } => {
+                    messages.push(message);
+                    appends.push((text, from, reply));
+                }
+                Job::Delete { id, to, reply } => deletes.push((id, to, reply)),
+            }
+        }
+        if !messages.is_empty() {
+            let outcomes = self.store.append(messages).await;
+            for (outcome, (text, from, reply)) in outcomes.into_iter().zip(appends) {
+                // The other end may have hung up; the message stands all the same.
+                let _ = reply.send(self.appended(outcome, text, from));
+            }
+        }
+        // Of one message at a time the order does not matter, and together they share a transaction.
+        let deletes = deletes.into_iter().map(|(id, to, reply)| async move {
+            let _ = reply.send(self.delete(id, to).await);
+        });
+        join_all(deletes).await;
     }
 
     fn appended(

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{ChatId, MessageId, Timestamp, UserId, auth::User};
 
 /// A message. Serialised it is what clients see.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Message {
     /// The id.
@@ -35,6 +35,18 @@ pub struct Message {
     pub created_at: Timestamp,
     /// When it last changed.
     pub updated_at: Timestamp,
+}
+
+impl std::fmt::Debug for Message {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Nothing of what people write: messages end up in logs.
+        f.debug_struct("Message")
+            .field("id", &self.id)
+            .field("chat_id", &self.chat_id)
+            .field("seq", &self.seq)
+            .field("is_deleted", &self.is_deleted)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A line of somebody's list of chats. Serialised it is the partner's fields and these.

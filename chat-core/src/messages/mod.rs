@@ -118,7 +118,7 @@ impl Messages<'_> {
         }
         let image = CheckedImage::check(image, self.0.limits.image)
             .await
-            .map_err(|refused| Error::invalid("image", refused.to_string()))?;
+            .map_err(|refused| Error::refused("image", refused))?;
         let shared = self.0.clone();
         // A task of its own: between the image store and the commit nobody may hang up.
         let send = async move {
@@ -244,7 +244,7 @@ impl Messages<'_> {
         limit: usize,
     ) -> Result<Page<Chat, ChatPosition>> {
         // One more than asked for tells whether there is a further page.
-        let mut entries = self.0.store.chats_of(me, after, limit + 1).await?;
+        let mut entries = self.0.store.chats_of(me, after, limit.saturating_add(1)).await?;
         let is_more = entries.len() > limit;
         entries.truncate(limit);
         let next = entries.last().filter(|_| is_more).map(crate::store::ChatEntry::position);
@@ -270,7 +270,7 @@ impl Messages<'_> {
         after: Option<UserId>,
         limit: usize,
     ) -> Result<Page<User, UserId>> {
-        let mut users = self.0.store.users_by_name(me, after, limit + 1).await?;
+        let mut users = self.0.store.users_by_name(me, after, limit.saturating_add(1)).await?;
         let is_more = users.len() > limit;
         users.truncate(limit);
         let next = users.last().filter(|_| is_more).map(|user| user.id);

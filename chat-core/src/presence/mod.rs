@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 pub use self::tracker::PresenceGuard;
 pub(crate) use self::tracker::Tracker;
-use crate::{Result, UserId, events::Connection, events::Event, service::Shared};
+use crate::{Result, UserId, service::Shared};
 
 /// Who is here; from [`ChatService::presence`](crate::ChatService::presence).
 #[derive(Debug, Clone, Copy)]
@@ -35,16 +35,5 @@ impl Presence<'_> {
         let mut partners = self.0.store.partners(user).await?;
         partners.retain(|partner| self.0.presence.is_online(*partner));
         Ok(partners)
-    }
-
-    /// Sends the connection its [`Event::OnlineUsers`].
-    ///
-    /// # Errors
-    /// When the store is unavailable.
-    pub async fn greet(&self, connection: &Connection) -> Result<()> {
-        let (user, id) = (connection.user(), connection.id());
-        let partners = self.online_partners(user).await?;
-        self.0.hub.deliver_to(user, id, Event::OnlineUsers(partners));
-        Ok(())
     }
 }

@@ -1,6 +1,12 @@
 //! Counted connections with a grace.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use dashmap::{DashMap, Entry};
 use tokio::runtime::Handle;
@@ -9,11 +15,11 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     Timestamp, UserId,
     events::{Event, Hub, SharedEvent},
-    store::Store,
+    store::{self, Store},
 };
 
-/// How often a store that is away is asked again to note who came or went.
-const ATTEMPTS: u32 = 5;
+/// How long to wait at the most before a store that is away is asked again to note who came or went.
+const BACK_OFF: Duration = Duration::from_secs(5);
 
 /// Who is here. Cheap to ask; a change is stored and told in a task of its own, one per user at a time, so that two
 /// quick changes can't overtake each other.
@@ -25,6 +31,8 @@ pub(crate) struct Tracker {
     tasks: TaskTracker,
     stop: CancellationToken,
     grace: Duration,
+    /// Names each grace: one that began before something else happened is void.
+    epochs: AtomicU64,
     /// Guards may be dropped where there is no runtime.
     runtime: Handle,
 }
@@ -32,8 +40,10 @@ pub(crate) struct Tracker {
 #[derive(Debug, Default)]
 struct State {
     guards: usize,
-    /// Raised whenever `guards` falls to 0 or leaves it: a grace that began in another epoch is void.
-    epoch: u64,
+    /// The grace that runs, if one does.
+    grace: Option<u64>,
+    /// Said good-bye: the last guard goes without a grace.
+    is_leaving: bool,
     /// Has a connection, or had one until a moment ago.
     is_online: bool,
     /// Signed in a moment ago, and no connection has come yet: names that sign-in.
@@ -68,7 +78,16 @@ impl Tracker {
         stop: CancellationToken,
         grace: Duration,
     ) -> Self {
-        Self { users: DashMap::new(), store, hub, tasks, stop, grace, runtime: Handle::current() }
+        Self {
+            users: DashMap::new(),
+            store,
+            hub,
+            tasks,
+            stop,
+            grace,
+            epochs: AtomicU64::new(0),
+            runtime: Handle::current(),
+        }
     }
 
     pub(crate) fn is_online(&self, user: UserId) -> bool {
@@ -82,8 +101,7 @@ impl Tracker {
     pub(crate) fn arrive(self: &Arc<Self>, user: UserId) -> PresenceGuard {
         let mut state = self.users.entry(user).or_default();
         state.guards += 1;
-        state.epoch += 1;
-        state.visit = None;
+        (state.grace, state.visit, state.is_leaving) = (None, None, false);
         if !state.is_online {
             state.is_online = true;
             self.change(user, &mut state);
@@ -95,10 +113,8 @@ impl Tracker {
     /// to be here takes a connection.
     pub(crate) fn visit(self: &Arc<Self>, user: UserId) {
         let mut state = self.users.entry(user).or_default();
-        state.epoch += 1;
         if !state.is_online {
-            state.visit = Some(state.epoch);
-            self.after_grace(user, state.epoch, |tracker, user, epoch| {
+            let epoch = self.after_grace(user, |tracker, user, epoch| {
                 let Some(mut state) = tracker.users.get_mut(&user) else { return };
                 if state.visit == Some(epoch) {
                     state.visit = None;
@@ -108,6 +124,7 @@ impl Tracker {
                     state.changed_at = seen;
                 }
             });
+            state.visit = Some(epoch);
         }
         self.change(user, &mut state);
     }
@@ -118,34 +135,42 @@ impl Tracker {
         if state.guards > 0 {
             return;
         }
-        state.epoch += 1;
-        self.after_grace(user, state.epoch, |tracker, user, epoch| {
+        if state.is_leaving {
+            state.is_online = false;
+            self.change(user, &mut state);
+            return;
+        }
+        let epoch = self.after_grace(user, |tracker, user, epoch| {
             let Some(mut state) = tracker.users.get_mut(&user) else { return };
-            if state.guards == 0 && state.is_online && state.epoch == epoch {
-                state.is_online = false;
+            if state.grace == Some(epoch) {
+                (state.is_online, state.grace) = (false, None);
                 tracker.change(user, &mut state);
             }
         });
+        state.grace = Some(epoch);
     }
 
-    /// The user said good-bye: no grace, unless another connection is there.
+    /// The user said good-bye, and the connections that are left are on their way out: no grace after the last.
     pub(crate) fn depart(self: &Arc<Self>, user: UserId) {
         let Some(mut state) = self.users.get_mut(&user) else { return };
-        if state.guards == 0 && (state.is_online || state.visit.is_some()) {
-            (state.is_online, state.visit) = (false, None);
+        if state.guards > 0 {
+            state.is_leaving = true;
+        } else if state.is_online || state.visit.is_some() {
+            (state.is_online, state.visit, state.grace) = (false, None, None);
             self.change(user, &mut state);
         }
     }
 
     /// Not among the tasks that a shutdown waits for: then everybody is stored as gone at once.
-    fn after_grace(self: &Arc<Self>, user: UserId, epoch: u64, then: fn(&Arc<Self>, UserId, u64)) {
-        let tracker = self.clone();
+    fn after_grace(self: &Arc<Self>, user: UserId, then: fn(&Arc<Self>, UserId, u64)) -> u64 {
+        let (tracker, epoch) = (self.clone(), self.epochs.fetch_add(1, Ordering::Relaxed));
         self.runtime.spawn(async move {
             tokio::select! {
                 () = tokio::time::sleep(tracker.grace) => then(&tracker, user, epoch),
                 () = tracker.stop.cancelled() => {}
             }
         });
+        epoch
     }
 
     fn change(self: &Arc<Self>, user: UserId, state: &mut State) {
@@ -182,13 +207,7 @@ impl Tracker {
             if !is_worth_telling {
                 continue;
             }
-            let partners = match self.store.partners(user).await {
-                Ok(partners) => partners,
-                Err(error) => {
-                    tracing::warn!(%error, "nobody is told who came or went");
-                    continue;
-                }
-            };
+            let Some(partners) = self.insist(|| self.store.partners(user)).await else { return };
             let event = SharedEvent::new(Event::Presence { user_id: user, is_online, last_seen: at });
             for partner in partners {
                 self.hub.deliver(partner, &event, None);
@@ -197,16 +216,21 @@ impl Tracker {
     }
 
     async fn note(&self, user: UserId, is_online: bool, at: Timestamp) {
+        self.insist(|| self.store.set_presence(user, is_online, at)).await;
+    }
+
+    /// Asks the store until it answers; gives up only when the service stops.
+    async fn insist<T, F: Future<Output = store::Result<T>>>(&self, ask: impl Fn() -> F) -> Option<T> {
         let mut wait = Duration::from_millis(100);
-        for attempt in 1..=ATTEMPTS {
-            match self.store.set_presence(user, is_online, at).await {
-                Ok(()) => return,
-                Err(error) if attempt == ATTEMPTS || self.stop.is_cancelled() => {
-                    tracing::warn!(%error, "who came or went is not stored");
-                }
-                Err(_) => tokio::time::sleep(wait).await,
+        loop {
+            match ask().await {
+                Ok(answer) => return Some(answer),
+                Err(error) => tracing::warn!(%error, "who came or went is not stored and told yet"),
             }
-            wait *= 2;
+            tokio::select! {
+                () = tokio::time::sleep(wait) => wait = (wait * 2).min(BACK_OFF),
+                () = self.stop.cancelled() => return None,
+            }
         }
     }
 

@@ -1,7 +1,11 @@
 //! One socket from its first packet to its last.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    net::IpAddr,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
@@ -13,12 +17,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     events::Inbox,
+    lobby::{Lobby, Waiting},
     packet::{self, Packet},
 };
 use crate::{
     ChatService, Error, Result, Timestamp,
     auth::Session,
-    events::{CloseReason, Connection, ConnectionId},
+    events::{CloseReason, Connection, ConnectionId, Event},
     http::{PeerAddr, token, user_agent},
     presence::PresenceGuard,
     shield::{Visit, VisitClass},
@@ -26,8 +31,16 @@ use crate::{
 
 /// How long a transport may stay without a sign-in.
 const SIGN_IN_WITHIN: Duration = Duration::from_secs(20);
+/// How often a transport may be refused before it is closed.
+const REFUSALS: u32 = 5;
+/// Bytes of a packet that is taken before the sign-in: a token, and some room.
+const UNSIGNED_BYTES: usize = 16 << 10;
+/// How long the list of who is here may take.
+const GREETING_WITHIN: Duration = Duration::from_secs(5);
 /// How long to wait for a transport that takes nothing at the moment, before it is asked again.
 const BACK_OFF: Duration = Duration::from_millis(5);
+/// How long to wait at the most between two times.
+const BACK_OFF_MOST: Duration = Duration::from_millis(250);
 /// How long a transport may take nothing while an event waits for it.
 const TRANSPORT_WITHIN: Duration = Duration::from_secs(60);
 
@@ -37,6 +50,9 @@ pub(super) type Socket = Arc<EngineSocket<SocketState>>;
 #[derive(Debug, Default)]
 pub(super) struct SocketState {
     stage: Mutex<Stage>,
+    refusals: AtomicU32,
+    /// Its place among those that are not signed in.
+    waiting: Mutex<Option<Waiting>>,
     pub(super) inbox: Inbox,
     /// The transport is gone.
     gone: CancellationToken,
@@ -60,7 +76,7 @@ enum Stage {
 pub(super) struct Live {
     pub(super) session: Session,
     pub(super) connection: ConnectionId,
-    pub(super) address: Option<std::net::IpAddr>,
+    pub(super) address: Option<IpAddr>,
 }
 
 impl SocketState {
@@ -68,27 +84,42 @@ impl SocketState {
         // A stage is assigned whole: a panic elsewhere leaves none half done.
         self.stage.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn leave_lobby(&self) {
+        drop(self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
 }
 
 /// What engineioxide calls.
 #[derive(Debug)]
 pub(super) struct Door {
     pub(super) chat: ChatService,
+    pub(super) lobby: Arc<Lobby>,
 }
 
 impl EngineIoHandler for Door {
     type Data = SocketState;
 
     fn on_connect(self: Arc<Self>, socket: Socket) {
+        let waiting = self.lobby.enter(self.address(&socket));
+        *socket.data.waiting.lock().unwrap_or_else(PoisonError::into_inner) = Some(waiting);
         expect_sign_in(socket);
     }
 
     fn on_disconnect(&self, socket: Socket, _: DisconnectReason) {
         *socket.data.stage() = Stage::Closed;
+        socket.data.leave_lobby();
         socket.data.gone.cancel();
     }
 
     fn on_message(self: &Arc<Self>, text: Str, socket: Socket) {
+        let live = match &*socket.data.stage() {
+            Stage::Live(live) => Some(live.clone()),
+            Stage::New | Stage::Connecting | Stage::Closed => None,
+        };
+        if live.is_none() && text.len() > UNSIGNED_BYTES {
+            return socket.close(DisconnectReason::PacketParsingError);
+        }
         match packet::parse(&text) {
             Ok(Packet::Connect { namespace, auth }) if namespace == "/" => self.connect(socket, auth),
             Ok(Packet::Connect { namespace, .. }) => {
@@ -96,13 +127,11 @@ impl EngineIoHandler for Door {
                 let _ = socket.emit(refusal);
             }
             Ok(Packet::Event(event)) => {
-                let live = match &*socket.data.stage() {
-                    Stage::Live(live) => live.clone(),
-                    _ => return,
-                };
-                Inbox::take(&self.chat, &socket, live, event, text.len());
+                if let Some(live) = live {
+                    Inbox::take(&self.chat, &socket, live, event, text.len());
+                }
             }
-            Ok(Packet::Ack) => {}
+            Ok(Packet::Ignored) => {}
             Ok(Packet::Disconnect) => socket.close(DisconnectReason::TransportClose),
             Err(packet::Malformed) => socket.close(DisconnectReason::PacketParsingError),
         }
@@ -118,7 +147,8 @@ fn expect_sign_in(socket: Socket) {
             () = tokio::time::sleep(SIGN_IN_WITHIN) => {}
             () = socket.data.gone.cancelled() => return,
         }
-        if matches!(&*socket.data.stage(), Stage::New) {
+        let is_unsigned = matches!(&*socket.data.stage(), Stage::New | Stage::Connecting);
+        if is_unsigned {
             socket.close(DisconnectReason::HeartbeatTimeout);
         }
     });
@@ -140,27 +170,23 @@ impl Door {
                 Err(error) => {
                     let code = error.code().as_str();
                     let _ = socket.emit(packet::connect_error("/", &error.to_string(), code));
+                    if socket.data.refusals.fetch_add(1, Ordering::Relaxed) + 1 >= REFUSALS {
+                        return socket.close(DisconnectReason::TransportError);
+                    }
                     let mut stage = socket.data.stage();
                     if matches!(&*stage, Stage::Connecting) {
-                        *stage = Stage::New;
-                        drop(stage);
                         // The client may try again on this transport, with a better token.
-                        expect_sign_in(socket);
+                        *stage = Stage::New;
                     }
                 }
             }
         });
     }
 
-    async fn sign_in(
-        &self,
-        socket: &Socket,
-        auth: Option<&Value>,
-    ) -> Result<(Session, Option<std::net::IpAddr>)> {
+    async fn sign_in(&self, socket: &Socket, auth: Option<&Value>) -> Result<(Session, Option<IpAddr>)> {
         let (shared, parts) = (&self.chat.shared, &socket.req_parts);
         shared.http.check_origin(&parts.headers, &parts.uri, shared.view.public_url())?;
-        let peer = parts.extensions.get::<PeerAddr>().map(|peer| peer.0.ip());
-        let address = shared.http.client_address(peer, &parts.headers);
+        let address = self.address(socket);
         let given = auth.and_then(|auth| auth.get("token")).and_then(Value::as_str);
         let session =
             given.or_else(|| token(&parts.headers)).map(|token| self.chat.auth().authenticate(token));
@@ -170,8 +196,14 @@ impl Door {
         Ok((session.ok_or(Error::Unauthenticated)??, address))
     }
 
+    fn address(&self, socket: &Socket) -> Option<IpAddr> {
+        let parts = &socket.req_parts;
+        let peer = parts.extensions.get::<PeerAddr>().map(|peer| peer.0.ip());
+        self.chat.shared.http.client_address(peer, &parts.headers)
+    }
+
     /// The life of a socket that is signed in.
-    async fn live(&self, socket: Socket, session: Session, address: Option<std::net::IpAddr>) {
+    async fn live(&self, socket: Socket, session: Session, address: Option<IpAddr>) {
         let mut connection = self.chat.events().connect(&session);
         let guard = self.chat.presence().arrive(session.user);
         {
@@ -183,8 +215,16 @@ impl Door {
             let _ = socket.emit(packet::connected(&socket.id.to_string()));
             *stage = Stage::Live(Arc::new(Live { session, connection: connection.id(), address }));
         }
-        if let Err(error) = self.chat.presence().greet(&connection).await {
-            tracing::warn!(%error, "a socket is not told who is here");
+        socket.data.leave_lobby();
+        // Who comes or goes from now on waits in the queue, behind this.
+        match tokio::time::timeout(GREETING_WITHIN, self.chat.presence().online_partners(session.user)).await
+        {
+            Ok(Ok(partners)) => {
+                let greeting = Event::OnlineUsers(partners);
+                let _ = socket.emit(packet::outgoing(greeting.name(), &greeting));
+            }
+            Ok(Err(error)) => tracing::warn!(%error, "a socket is not told who is here"),
+            Err(_) => tracing::warn!("a socket is not told in time who is here"),
         }
         let left = session.expires_at.as_millis().saturating_sub(Timestamp::now().as_millis());
         let expiry = Instant::now() + Duration::from_millis(left.try_into().unwrap_or(0));
@@ -234,17 +274,19 @@ pub(super) async fn transmit(
     at_most: Duration,
 ) -> Transmitted {
     let deadline = Instant::now() + at_most;
+    let (mut packet, mut wait) = (Str::from(packet.to_owned()), BACK_OFF);
     loop {
-        match socket.emit(packet.to_owned()) {
+        packet = match socket.emit(packet) {
             Ok(()) => return Transmitted::Yes,
             Err(TrySendError::Closed(_)) => return Transmitted::Gone,
-            Err(TrySendError::Full(_)) if is_over() || Instant::now() >= deadline => {
-                return Transmitted::Stuck;
-            }
-            Err(TrySendError::Full(_)) => tokio::select! {
-                () = tokio::time::sleep(BACK_OFF) => {}
-                () = socket.data.gone.cancelled() => return Transmitted::Gone,
-            },
+            Err(TrySendError::Full(packet)) => packet,
+        };
+        if is_over() || Instant::now() >= deadline {
+            return Transmitted::Stuck;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(wait) => wait = (wait * 2).min(BACK_OFF_MOST),
+            () = socket.data.gone.cancelled() => return Transmitted::Gone,
         }
     }
 }

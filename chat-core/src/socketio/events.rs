@@ -13,7 +13,7 @@ use super::{
     packet::{self, Incoming},
 };
 use crate::{
-    ChatService, Error, RateLimited, Result,
+    ChatService, Error, RateLimited, Result, Timestamp,
     messages::{Draft, To},
     shield::{Visit, VisitClass},
     wire::{self, Fields},
@@ -100,14 +100,22 @@ async fn answer(socket: &Socket, ack: Option<u64>, done: Result<String>) {
     }
 }
 
+fn fields(event: &Incoming) -> Result<Fields> {
+    Fields::parse(event.payload.as_ref().map(|payload| payload.get()).unwrap_or_default().as_bytes())
+}
+
 async fn handle(chat: &ChatService, live: &Live, event: Incoming) -> Result<String> {
     let me = live.session.user;
+    // What waited while the session ended is not done any more.
+    if live.session.expires_at <= Timestamp::now() || chat.shared.revocations.contains(live.session.id) {
+        return Err(Error::Unauthenticated);
+    }
     let visit =
         Visit { class: VisitClass::SocketEvent, address: live.address, user: Some(me), user_agent: None };
     chat.shared.admit(&visit).await?;
     match event.name.as_str() {
         "sendMessage" => {
-            let mut fields = Fields::of(event.payload)?;
+            let mut fields = fields(&event)?;
             let to = fields.id("receiverId");
             let text = fields.string("text");
             let image = fields.string("image").filter(|url| !url.is_empty());
@@ -124,14 +132,14 @@ async fn handle(chat: &ChatService, live: &Live, event: Incoming) -> Result<Stri
             Ok(wire::success(&sent.message, if sent.is_repeat { "Sent before." } else { "Sent." }))
         }
         "deleteMessage" => {
-            let mut fields = Fields::of(event.payload)?;
+            let mut fields = fields(&event)?;
             let id = fields.id("messageId");
             fields.finish()?;
             let message = chat.messages().delete(me, id.ok_or(Error::InvalidId)?).await?;
             Ok(wire::success(&message, "Deleted."))
         }
         "typing" => {
-            let mut fields = Fields::of(event.payload)?;
+            let mut fields = fields(&event)?;
             let (to, is_typing) = (fields.id("receiverId"), fields.flag("isTyping"));
             fields.finish()?;
             if let (Some(to), Some(is_typing)) = (to, is_typing) {

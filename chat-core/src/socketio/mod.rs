@@ -6,6 +6,7 @@
 
 mod connection;
 mod events;
+mod lobby;
 mod packet;
 
 use std::{
@@ -24,8 +25,11 @@ use tower_http::cors::Cors;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use self::connection::Door;
-use crate::{BoxError, ChatService};
+use self::{connection::Door, lobby::Lobby};
+use crate::{
+    BoxError, ChatService, Error,
+    http::{PeerAddr, error_response},
+};
 
 /// Packets that wait for one transport; what is more waits in the connection's own queue.
 const ENGINE_BUFFER: usize = 128;
@@ -54,8 +58,10 @@ impl SocketIoDoor {
             .ws_max_frame_size(largest)
             .max_buffer_size(ENGINE_BUFFER)
             .build();
-        let engine = EngineIoService::with_config(Arc::new(Door { chat: chat.clone() }), config);
-        Self { service: crate::http::cors(chat).layer(Engine(engine)) }
+        let lobby = Arc::new(Lobby::default());
+        let door = Arc::new(Door { chat: chat.clone(), lobby: lobby.clone() });
+        let engine = Engine { engine: EngineIoService::with_config(door, config), chat: chat.clone(), lobby };
+        Self { service: crate::http::cors(chat).layer(engine) }
     }
 }
 
@@ -84,7 +90,23 @@ where
 
 /// Engine.IO with bodies of one type on both sides.
 #[derive(Clone)]
-struct Engine(EngineIoService<Door>);
+struct Engine {
+    engine: EngineIoService<Door>,
+    chat: ChatService,
+    lobby: Arc<Lobby>,
+}
+
+impl Engine {
+    /// Whether the request may go on: one that would open a transport needs room for it.
+    fn admits<B>(&self, request: &Request<B>) -> bool {
+        let query = request.uri().query().unwrap_or_default();
+        if query.split('&').any(|pair| pair.starts_with("sid=")) {
+            return true;
+        }
+        let peer = request.extensions().get::<PeerAddr>().map(|peer| peer.0.ip());
+        self.lobby.has_room(self.chat.shared.http.client_address(peer, request.headers()))
+    }
+}
 
 impl<B> Service<Request<B>> for Engine
 where
@@ -99,8 +121,14 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
+        if !self.admits(&request) {
+            let refusal = error_response(&Error::unavailable("room for sockets that sign in", None));
+            return Box::pin(async {
+                Ok(refusal.map(|body| body.map_err(|never| match never {}).boxed_unsync()))
+            });
+        }
         let request = request.map(|body| body.map_err(Into::<BoxError>::into).boxed_unsync());
-        let answer = Service::call(&mut self.0, request);
+        let answer = Service::call(&mut self.engine, request);
         Box::pin(
             async move { Ok(answer.await?.map(|body| body.map_err(|never| match never {}).boxed_unsync())) },
         )

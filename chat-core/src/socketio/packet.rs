@@ -2,10 +2,10 @@
 //! taken: their placeholders are then values of a wrong type.
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 
 /// A packet from a client.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub(super) enum Packet {
     Connect {
         namespace: String,
@@ -13,15 +13,16 @@ pub(super) enum Packet {
     },
     Disconnect,
     Event(Incoming),
-    /// An answer to a question that this server never asks.
-    Ack,
+    /// An answer to a question that this server never asks, or something for another namespace.
+    Ignored,
 }
 
 /// An event from a client.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub(super) struct Incoming {
     pub(super) name: String,
-    pub(super) payload: Value,
+    /// JSON as it came; read when it is its turn.
+    pub(super) payload: Option<Box<RawValue>>,
     /// Where the client waits for an answer.
     pub(super) ack: Option<u64>,
 }
@@ -39,9 +40,9 @@ pub(super) fn parse(text: &str) -> Result<Packet, Malformed> {
                 if rest.is_empty() { None } else { Some(serde_json::from_str(rest).map_err(|_| Malformed)?) };
             Ok(Packet::Connect { namespace: namespace.to_owned(), auth })
         }
-        "1" => Ok(Packet::Disconnect),
+        "1" if namespace(rest).0 == "/" => Ok(Packet::Disconnect),
         "2" => event(rest),
-        "3" | "6" => Ok(Packet::Ack),
+        "1" | "3" | "6" => Ok(Packet::Ignored),
         "5" => event(rest.split_once('-').ok_or(Malformed)?.1),
         _ => Err(Malformed),
     }
@@ -52,14 +53,17 @@ fn namespace(rest: &str) -> (&str, &str) {
 }
 
 fn event(rest: &str) -> Result<Packet, Malformed> {
-    let (_, rest) = namespace(rest);
+    let (namespace, rest) = namespace(rest);
+    if namespace != "/" {
+        return Ok(Packet::Ignored);
+    }
     let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
     let (ack, json) = rest.split_at(digits);
     let ack = if ack.is_empty() { None } else { Some(ack.parse().map_err(|_| Malformed)?) };
-    let Ok(Value::Array(values)) = serde_json::from_str(json) else { return Err(Malformed) };
+    let values: Vec<Box<RawValue>> = serde_json::from_str(json).map_err(|_| Malformed)?;
     let mut values = values.into_iter();
-    let Some(Value::String(name)) = values.next() else { return Err(Malformed) };
-    Ok(Packet::Event(Incoming { name, payload: values.next().unwrap_or_default(), ack }))
+    let name = values.next().and_then(|name| serde_json::from_str(name.get()).ok()).ok_or(Malformed)?;
+    Ok(Packet::Event(Incoming { name, payload: values.next(), ack }))
 }
 
 /// The answer to a CONNECT.
@@ -101,24 +105,38 @@ mod tests {
 
     use super::*;
 
-    fn connect(namespace: &str, auth: Option<Value>) -> Packet {
-        Packet::Connect { namespace: namespace.to_owned(), auth }
-    }
-
-    fn said(name: &str, payload: Value, ack: Option<u64>) -> Packet {
-        Packet::Event(Incoming { name: name.to_owned(), payload, ack })
+    fn read(text: &str) -> String {
+        match parse(text) {
+            Ok(Packet::Connect { namespace, auth }) => format!("connect {namespace} {auth:?}"),
+            Ok(Packet::Disconnect) => "disconnect".to_owned(),
+            Ok(Packet::Ignored) => "ignored".to_owned(),
+            Ok(Packet::Event(Incoming { name, payload, ack })) => {
+                format!(
+                    "{name} {} {ack:?}",
+                    payload.map_or("-".to_owned(), |payload| payload.get().to_owned())
+                )
+            }
+            Err(Malformed) => "malformed".to_owned(),
+        }
     }
 
     #[test]
     fn packets() {
-        assert_eq!(parse("0"), Ok(connect("/", None)));
-        assert_eq!(parse(r#"0{"token":"t"}"#), Ok(connect("/", Some(json!({"token": "t"})))));
-        assert_eq!(parse(r#"0/admin,{"a":1}"#), Ok(connect("/admin", Some(json!({"a": 1})))));
-        assert_eq!(parse("0/admin"), Ok(connect("/admin", None)));
-        assert_eq!(parse("1"), Ok(Packet::Disconnect));
-        assert_eq!(parse(r#"2["typing",{"x":1}]"#), Ok(said("typing", json!({"x": 1}), None)));
-        assert_eq!(parse(r#"212["a"]"#), Ok(said("a", Value::Null, Some(12))));
-        assert_eq!(parse(r#"51-3["a",{"_placeholder":true,"num":0}]"#).map(|_| ()), Ok(()));
+        for (text, expected) in [
+            ("0", "connect / None"),
+            (r#"0{"token":"t"}"#, r#"connect / Some(Object {"token": String("t")})"#),
+            (r#"0/admin,{"a":1}"#, r#"connect /admin Some(Object {"a": Number(1)})"#),
+            ("0/admin", "connect /admin None"),
+            ("1", "disconnect"),
+            ("1/admin,", "ignored"),
+            (r#"2["typing",{"x":1}]"#, r#"typing {"x":1} None"#),
+            (r#"212["a"]"#, "a - Some(12)"),
+            (r#"2/admin,["a"]"#, "ignored"),
+            (r#"51-3["a",{"_placeholder":true,"num":0}]"#, r#"a {"_placeholder":true,"num":0} Some(3)"#),
+            ("3", "ignored"),
+        ] {
+            assert_eq!(read(text), expected, "{text}");
+        }
         for bad in [
             "",
             "9",
@@ -132,7 +150,7 @@ mod tests {
             "5[\"a\"]",
             "é",
         ] {
-            assert_eq!(parse(bad), Err(Malformed), "{bad}");
+            assert_eq!(read(bad), "malformed", "{bad}");
         }
     }
 

@@ -1,27 +1,33 @@
 //! The fields of a JSON object, taken out one by one; what is of a wrong type is told by name, all at once.
 
-use std::str::FromStr;
+use std::{borrow::Cow, collections::BTreeMap, str::FromStr};
 
-use serde_json::{Map, Value};
+use serde_json::value::RawValue;
 
 use crate::{Error, Invalid, Result};
 
 /// An object's fields. `null` counts as absent, an unknown field is ignored.
+///
+/// Values stay text until they are asked for: a tree of them would take many times the memory of what came.
 #[derive(Debug, Default)]
 pub(crate) struct Fields {
-    map: Map<String, Value>,
+    map: BTreeMap<String, Box<RawValue>>,
     invalid: Invalid,
+    /// A string with an escape that is none.
+    is_broken: bool,
 }
 
 impl Fields {
     /// Reads a JSON object.
     pub(crate) fn parse(json: &[u8]) -> Result<Self> {
-        if json.is_empty() {
+        let text = json.trim_ascii();
+        if text.is_empty() {
             return Err(Error::InvalidJson("it is empty".to_owned()));
         }
-        match serde_json::from_slice(json) {
-            Ok(Value::Object(map)) => Ok(Self { map, invalid: Invalid::default() }),
-            Ok(_) => Err(Error::InvalidJson("it is something else".to_owned())),
+        match serde_json::from_slice(text) {
+            Ok(map) => Ok(Self { map, ..Self::default() }),
+            // Something that is JSON, or at least begins like it.
+            Err(_) if !text.starts_with(b"{") => Err(Error::InvalidJson("it is something else".to_owned())),
             Err(error) => {
                 let at = format!("line {}, column {}", error.line(), error.column());
                 Err(Error::InvalidJson(format!("it can't be read at {at}")))
@@ -29,59 +35,53 @@ impl Fields {
         }
     }
 
-    /// The fields of a value that should be an object.
-    #[cfg_attr(not(feature = "socketio"), allow(dead_code))]
-    pub(crate) fn of(value: Value) -> Result<Self> {
-        match value {
-            Value::Object(map) => Ok(Self { map, invalid: Invalid::default() }),
-            _ => Err(Error::InvalidJson("it is something else".to_owned())),
-        }
-    }
-
     /// Adds a field, as a form does.
-    pub(crate) fn insert(&mut self, name: String, value: String) {
-        self.map.insert(name, Value::String(value));
+    pub(crate) fn insert(&mut self, name: String, value: &str) {
+        if let Ok(value) = serde_json::value::to_raw_value(value) {
+            self.map.insert(name, value);
+        }
     }
 
     /// A text.
     pub(crate) fn string(&mut self, name: &'static str) -> Option<String> {
-        match self.map.remove(name)? {
-            Value::Null => None,
-            Value::String(text) => Some(text),
-            _ => self.refuse(name, "must be a string"),
+        let value = self.take(name)?;
+        if !value.get().starts_with('"') {
+            return self.refuse(name, "must be a string");
         }
+        let text = serde_json::from_str::<Cow<'_, str>>(value.get());
+        self.is_broken |= text.is_err();
+        text.ok().map(Cow::into_owned)
     }
 
-    /// A text that must be there.
+    /// An id, which must be there.
     #[cfg_attr(not(feature = "socketio"), allow(dead_code))]
     pub(crate) fn id<T: FromStr>(&mut self, name: &'static str) -> Option<T> {
-        match self.map.remove(name) {
-            None | Some(Value::Null) => self.refuse(name, "required"),
-            Some(Value::String(text)) => match text.parse() {
-                Ok(id) => Some(id),
-                Err(_) => self.refuse(name, "must be an id: 24 hex characters"),
-            },
-            Some(_) => self.refuse(name, "must be a string"),
+        if self.map.get(name).is_none_or(|value| value.get() == "null") {
+            return self.refuse(name, "required");
         }
+        let text = self.string(name)?;
+        text.parse().ok().or_else(|| self.refuse(name, "must be an id: 24 hex characters"))
     }
 
     /// A whole number that is not negative.
     pub(crate) fn number(&mut self, name: &'static str) -> Option<u64> {
-        let value = self.map.remove(name)?;
-        let number = match &value {
-            Value::Null => return None,
-            value => value.as_u64(),
-        };
+        let value = self.take(name)?;
+        let number = serde_json::from_str(value.get()).ok();
         number.or_else(|| self.refuse(name, "must be a whole number that is not negative"))
     }
 
     /// Yes or no, which must be there.
     #[cfg_attr(not(feature = "socketio"), allow(dead_code))]
     pub(crate) fn flag(&mut self, name: &'static str) -> Option<bool> {
-        match self.map.remove(name) {
-            Some(Value::Bool(flag)) => Some(flag),
+        match self.take(name).as_deref().map(RawValue::get) {
+            Some("true") => Some(true),
+            Some("false") => Some(false),
             _ => self.refuse(name, "must be true or false"),
         }
+    }
+
+    fn take(&mut self, name: &str) -> Option<Box<RawValue>> {
+        self.map.remove(name).filter(|value| value.get() != "null")
     }
 
     /// Notes what is wrong with a field.
@@ -92,7 +92,13 @@ impl Fields {
 
     /// Whether all that was taken out was of the right type. Call it before using any of it.
     pub(crate) fn finish(self) -> Result<()> {
-        if self.invalid.fields.is_empty() { Ok(()) } else { Err(Error::Validation(self.invalid)) }
+        if self.is_broken {
+            Err(Error::InvalidJson("a string in it can't be read".to_owned()))
+        } else if self.invalid.fields.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::Validation(self.invalid))
+        }
     }
 }
 
@@ -114,9 +120,12 @@ mod tests {
     #[test]
     fn not_an_object() {
         let deep = "[".repeat(100_000);
-        for bad in ["", "nul", "[]", "5", "\"x\"", "null", "{", "{\"a\":\"\\ud800\"}", deep.as_str()] {
+        for bad in ["", "nul", "[]", "5", "\"x\"", "null", "{", "{a:1}", deep.as_str()] {
             assert_eq!(Fields::parse(bad.as_bytes()).unwrap_err().code(), Code::InvalidJson, "{bad:.20}");
         }
         assert_eq!(Fields::parse(b"{\"a\":\"\xff\"}").unwrap_err().code(), Code::InvalidJson);
+        let mut broken = Fields::parse(br#"{"a":"\ud800"}"#).unwrap();
+        assert_eq!(broken.string("a"), None);
+        assert_eq!(broken.finish().unwrap_err().code(), Code::InvalidJson);
     }
 }

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-/// How long all of it may take.
-pub const AT_MOST: Duration = Duration::from_secs(10);
+/// How long requests may take to finish.
+pub const FINISHING: Duration = Duration::from_secs(6);
+
+/// How long the service may take to close after that: 10 s at most in all.
+pub const CLOSING: Duration = Duration::from_secs(4);
 
 /// Waits until the process is asked to end.
 pub async fn signal() {

@@ -4,5 +4,6 @@
 pub mod drain;
 pub mod logs;
 pub mod metrics;
+pub mod serve;
 pub mod settings;
 pub mod start;

@@ -4,15 +4,20 @@ mod app;
 
 use std::{net::SocketAddr, process::ExitCode};
 
-use axum::serve::ListenerExt;
 use chat_core::ChatService;
 use chat_server::{
     drain, logs,
+    serve::serve,
     settings::{Args, Settings},
     start,
 };
 use clap::Parser;
-use tokio::{net::TcpListener, sync::oneshot, time::Instant};
+use tokio::{net::TcpListener, time::Instant};
+
+/// Gives memory back to the system when a crowd of connections has gone, which the system's own allocator does not.
+#[cfg(all(unix, not(target_env = "musl")))]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     match run() {
@@ -39,10 +44,10 @@ fn run() -> Result<(), Failure> {
     let settings = args.check()?;
     // As many sockets as the system lets us have.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve(settings))
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(listen(settings))
 }
 
-async fn serve(settings: Settings) -> Result<(), Failure> {
+async fn listen(settings: Settings) -> Result<(), Failure> {
     let address = SocketAddr::new(settings.host, settings.port);
     let listener = TcpListener::bind(address)
         .await
@@ -53,21 +58,10 @@ async fn serve(settings: Settings) -> Result<(), Failure> {
     {
         println!("listening on http://{address}");
     }
-
-    let (ending, ended) = oneshot::channel();
-    let app = app::router(&chat).into_make_service_with_connect_info::<SocketAddr>();
-    let listener = listener.tap_io(|connection| {
-        // A message is small and wants to go now.
-        let _ = connection.set_nodelay(true);
-    });
-    let server = axum::serve(listener, app).with_graceful_shutdown(stop(chat.clone(), ending));
-    let server = tokio::spawn(server.into_future());
-    let deadline = ended.await.unwrap_or_else(|_| Instant::now()) + drain::AT_MOST;
-
-    if tokio::time::timeout_at(deadline, server).await.is_err() {
+    if !serve(listener, app::router(&chat), ending(&chat)).await {
         tracing::warn!("some requests did not finish in time");
     }
-    if tokio::time::timeout_at(deadline, chat.shutdown()).await.is_err() {
+    if tokio::time::timeout(drain::CLOSING, chat.shutdown()).await.is_err() {
         return Err("the store did not close in time".into());
     }
     tracing::info!("bye");
@@ -75,12 +69,10 @@ async fn serve(settings: Settings) -> Result<(), Failure> {
 }
 
 /// Waits for the signal, and tells the sockets: their connections are not the server's any more and would not end.
-async fn stop(chat: ChatService, ending: oneshot::Sender<Instant>) {
+/// Returns until when requests may finish.
+async fn ending(chat: &ChatService) -> Instant {
     drain::signal().await;
-    tracing::info!(
-        "ending: no new connections, {} s at most for what is under way",
-        drain::AT_MOST.as_secs()
-    );
+    tracing::info!("ending: no new connections, and a few seconds for what is under way");
     chat.close_connections();
-    let _ = ending.send(Instant::now());
+    Instant::now() + drain::FINISHING
 }

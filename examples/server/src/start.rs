@@ -32,9 +32,7 @@ pub async fn service(settings: &Settings) -> Result<ChatService, BuildError> {
         );
     }
     let chat = builder.build().await?;
-    if settings.encryption_keys.as_ref().is_some_and(|keys| keys.len() > 1) {
-        rotate(&chat);
-    }
+    rotate(&chat);
     Ok(chat)
 }
 
