@@ -214,10 +214,14 @@ impl Error {
         Self::Internal { id, source }
     }
 
-    /// Something needed is down or full: logs it and says when to try again.
+    /// Something needed is down (which is logged) or full: says when to try again.
     #[must_use]
     pub fn unavailable(what: &'static str, source: Option<BoxError>) -> Self {
-        tracing::warn!(what, error = ?source, "unavailable");
+        // Without a source it is full and not broken: a crowd must not fill the log too.
+        match &source {
+            Some(source) => tracing::warn!(what, error = ?source, "unavailable"),
+            None => tracing::debug!(what, "unavailable"),
+        }
         Self::Unavailable(Unavailable { what, retry_after: Duration::from_secs(1), source })
     }
 
