@@ -22,7 +22,7 @@ async fn one_address_gets_no_more_than_its_share(target: Target) {
     // Others do not notice, and nothing of the API does.
     let other = "127.0.0.9:0".parse().unwrap();
     let socket = Socket::connect(server.address().parse().unwrap(), Some(other), &ann.token).await.unwrap();
-    ann.get("/api/auth/me").await.ok(200);
+    let _ = ann.get("/api/auth/me").await.ok(200);
     // Those that are there go on, and make room when they are closed by the time that they have.
     assert_eq!(client.fetch(&format!("{OPEN}&sid=unknown")).await.status, 400);
     until("room again", || async { (client.fetch(OPEN).await.status == 200).then_some(()) }).await;
