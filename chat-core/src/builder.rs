@@ -218,6 +218,8 @@ impl ChatServiceBuilder {
         // Whoever was online was so in a process that is gone.
         store.all_offline().await.map_err(BuildError::Store)?;
 
+        crate::encryption::forget_other_keys(&*store, &keys).await.map_err(BuildError::Store)?;
+
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let hub = Arc::new(Hub::new(self.connection_queue));
         let view = View::new(keys.clone(), &self.public_url);

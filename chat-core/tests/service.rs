@@ -387,6 +387,24 @@ async fn a_store_with_messages_gets_no_new_key() {
 }
 
 #[tokio::test]
+async fn a_rotation_is_due_again_after_another_key_wrote() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = |id: &str, byte| EncryptionKey::new(id, [byte; 32]).unwrap();
+    let (old, new) = (key("old", 1), key("new", 2));
+    let rings = [vec![new.clone(), old.clone()], vec![old.clone()], vec![new, old]];
+    for (i, keys) in rings.into_iter().enumerate() {
+        let builder = ChatService::builder().data_dir(folder.path());
+        let chat = builder.encryption_keys(KeyRing::new(keys).unwrap()).build().await.unwrap();
+        assert!(chat.encryption().is_rotation_pending().await.unwrap(), "{i}");
+        if i == 0 {
+            chat.encryption().rotate().await.unwrap();
+            assert!(!chat.encryption().is_rotation_pending().await.unwrap());
+        }
+        chat.shutdown().await;
+    }
+}
+
+#[tokio::test]
 async fn a_shutdown_does_not_wait_for_a_rotation() {
     let (chat, _folder) = chat().await;
     let (ann, bob) = two(&chat).await;

@@ -4,6 +4,7 @@ mod key_ring;
 mod rotate;
 mod seal;
 
+pub(crate) use self::rotate::forget_other_keys;
 pub use self::{
     key_ring::{EncryptionKey, InvalidKeys, KeyRing},
     rotate::RotationReport,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Binding, KeyRing};
 use crate::{
-    Result,
+    Result, StoreError,
     store::{BodyChange, MessagePosition, MessageRecord, Store},
 };
 
@@ -41,6 +41,16 @@ struct Progress {
 pub(super) async fn is_pending(store: &dyn Store, keys: &KeyRing) -> Result<bool> {
     let progress = load(store).await?;
     Ok(progress.is_none_or(|progress| progress.target != keys.first().id() || !progress.is_done))
+}
+
+/// At a start: what was noted for another key says nothing about this one, and from now on this one writes.
+pub(crate) async fn forget_other_keys(store: &dyn Store, keys: &KeyRing) -> Result<(), StoreError> {
+    match store.note(NOTE).await? {
+        Some(note) if parse(&note).is_none_or(|progress| progress.target != keys.first().id()) => {
+            store.put_note(NOTE, "").await
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Walks all messages once, from where an unfinished walk to the same key stopped.
@@ -86,7 +96,11 @@ pub(super) async fn rotate(store: Arc<dyn Store>, keys: Arc<KeyRing>) -> Result<
 
 async fn load(store: &dyn Store) -> Result<Option<Progress>> {
     // A note that can't be read is from another version: then the walk begins anew, which is safe.
-    Ok(store.note(NOTE).await?.and_then(|note| serde_json::from_str(&note).ok()))
+    Ok(store.note(NOTE).await?.and_then(|note| parse(&note)))
+}
+
+fn parse(note: &str) -> Option<Progress> {
+    serde_json::from_str(note).ok()
 }
 
 impl Binding {
