@@ -51,7 +51,7 @@ where
 }
 
 /// The picture in a data URL.
-pub(super) fn picture(field: &'static str, url: &str, limits: &Limits) -> Result<Bytes> {
+pub(crate) fn picture(field: &'static str, url: &str, limits: &Limits) -> Result<Bytes> {
     crate::images::decode_data_url(url, limits.image.bytes)
         .map_err(|refused| Error::invalid(field, refused.to_string()))
 }

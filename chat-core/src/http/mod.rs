@@ -30,9 +30,12 @@ use tower_http::cors::{AllowOrigin, Cors, CorsLayer};
 use tower_layer::Layer;
 use tower_service::Service;
 
-#[cfg(feature = "socketio")]
-pub(crate) use self::client::{token, user_agent};
 use self::endpoint::{Call, ENDPOINTS, Endpoint, Reply};
+#[cfg(feature = "socketio")]
+pub(crate) use self::{
+    body::picture,
+    client::{token, user_agent},
+};
 pub use self::{
     client::PeerAddr,
     settings::{HttpSettings, SameSite},

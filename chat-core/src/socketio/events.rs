@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     ChatService, Error, RateLimited, Result, Timestamp,
+    http::picture,
     messages::{Draft, To},
     shield::{Visit, VisitClass},
     wire::{self, Fields},
@@ -123,10 +124,7 @@ async fn handle(chat: &ChatService, live: &Live, event: Incoming) -> Result<Stri
             fields.finish()?;
             // `finish` has refused an absent id.
             let to = To::User(to.ok_or(Error::InvalidId)?);
-            let image = image.map(|url| {
-                crate::images::decode_data_url(&url, chat.limits().image.bytes)
-                    .map_err(|refused| Error::invalid("image", refused.to_string()))
-            });
+            let image = image.map(|url| picture("image", &url, chat.limits()));
             let draft = Draft { text, image: image.transpose()?, client_id };
             let sent = chat.messages().send_from(me, to, draft, Some(live.connection)).await?;
             Ok(wire::success(&sent.message, if sent.is_repeat { "Sent before." } else { "Sent." }))
