@@ -112,6 +112,8 @@ pub struct Unavailable {
     pub what: &'static str,
     /// When it makes sense to try again.
     pub retry_after: Duration,
+    /// Whether what was asked for may have been done all the same.
+    pub may_be_done: bool,
     /// What happened, for the log.
     pub source: Option<BoxError>,
 }
@@ -222,7 +224,13 @@ impl Error {
             Some(source) => tracing::warn!(what, error = ?source, "unavailable"),
             None => tracing::debug!(what, "unavailable"),
         }
-        Self::Unavailable(Unavailable { what, retry_after: Duration::from_secs(1), source })
+        let retry_after = Duration::from_secs(1);
+        Self::Unavailable(Unavailable { what, retry_after, may_be_done: false, source })
+    }
+
+    /// Whether what was asked for may have been done in spite of the error.
+    pub(crate) const fn may_be_done(&self) -> bool {
+        matches!(self, Self::Unavailable(Unavailable { may_be_done: true, .. }))
     }
 
     /// A picture, in this field, that was not taken.
@@ -249,6 +257,12 @@ impl From<StoreError> for Error {
         match error {
             StoreError::NotFound(what) => Self::NotFound(what),
             StoreError::Unavailable(source) => Self::unavailable("store", Some(source)),
+            StoreError::Uncertain(source) => match Self::unavailable("store", Some(source)) {
+                Self::Unavailable(unavailable) => {
+                    Self::Unavailable(Unavailable { may_be_done: true, ..unavailable })
+                }
+                error => error,
+            },
             error @ (StoreError::AlreadyExists(_) | StoreError::Other(_)) => Self::internal(error),
         }
     }

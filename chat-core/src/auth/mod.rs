@@ -178,10 +178,12 @@ impl Auth<'_> {
                     }
                     Ok(shared.view_user(update.after))
                 }
-                Err(error) => {
+                // Otherwise the picture may be in use.
+                Err(error) if !matches!(error, StoreError::Uncertain(_)) => {
                     shared.drop_image(change.profile_pic.flatten());
                     Err(error.into())
                 }
+                Err(error) => Err(error.into()),
             }
         };
         self.0.tasks.spawn(change).await.map_err(Error::internal)?

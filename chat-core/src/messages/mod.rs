@@ -127,8 +127,8 @@ impl Messages<'_> {
             let sent = shared.log.append(message, text, from).await;
             match &sent {
                 Ok(sent) if !sent.is_repeat => {}
-                // An error after which the message may be there all the same would need more care than this; stores
-                // promise that there is none.
+                // The message may be there, with this picture.
+                Err(error) if error.may_be_done() => {}
                 Ok(_) | Err(_) => shared.drop_image(Some(url)),
             }
             sent

@@ -11,12 +11,18 @@
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
+#[cfg(feature = "mongodb")]
+pub mod mongodb;
+#[cfg(any(feature = "mongodb", feature = "sqlite"))]
+mod recent;
 mod records;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 
 use async_trait::async_trait;
 
+#[cfg(feature = "mongodb")]
+pub use self::mongodb::{MongoSettings, MongoStore};
 pub use self::records::*;
 #[cfg(feature = "sqlite")]
 pub use self::sqlite::SqliteStore;
@@ -35,6 +41,10 @@ pub enum StoreError {
     /// Not reachable, full, read-only or overloaded: worth trying again. Nothing of the call was written.
     #[error("the store is unavailable")]
     Unavailable(#[source] BoxError),
+    /// Not reachable any more, and there was no way to learn in time whether the call was carried out. Worth trying
+    /// again: no call does anything twice, but an append without a `client_id`.
+    #[error("the store is unavailable, and may have done what it was asked for")]
+    Uncertain(#[source] BoxError),
     /// Anything else: a bug, or data that is not what this store wrote.
     #[error("the store failed")]
     Other(#[source] BoxError),

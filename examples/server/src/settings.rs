@@ -27,7 +27,7 @@ pub struct Args {
     /// Folder for the database, the images, and the secrets made at the first start [default: ./chat-data]
     #[arg(long, env = "DATA_DIR")]
     pub data_dir: Option<String>,
-    /// `sqlite:<path>` [default: chat.db in DATA_DIR]
+    /// `sqlite:<path>`, or `mongodb://…/<database>` [default: SQLite, chat.db in DATA_DIR]
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     pub database_url: Option<String>,
     /// Signs the tokens: at least 32 bytes [default: made at the first start]
@@ -101,13 +101,44 @@ pub struct Settings {
     pub host: IpAddr,
     pub port: u16,
     pub data_dir: PathBuf,
-    pub sqlite: Option<PathBuf>,
+    pub database: Database,
     pub jwt_secret: Option<JwtSecret>,
     pub encryption_keys: Option<KeyRing>,
     pub http: HttpSettings,
     pub has_foreign_origins: bool,
     pub public_url: String,
     pub shield: bool,
+}
+
+/// Where messages and users are kept.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Database {
+    /// SQLite, in this file or in the data folder.
+    Sqlite(Option<PathBuf>),
+    /// MongoDB, by its URI.
+    Mongo(String),
+}
+
+impl std::fmt::Debug for Database {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // A URI may have a password in it.
+        f.write_str(match self {
+            Self::Sqlite(_) => "Sqlite",
+            Self::Mongo(_) => "Mongo",
+        })
+    }
+}
+
+impl Database {
+    fn parse(url: &str) -> Result<Self, BadSetting> {
+        if ["mongodb://", "mongodb+srv://"].iter().any(|scheme| url.starts_with(scheme)) {
+            return Ok(Self::Mongo(url.to_owned()));
+        }
+        match url.strip_prefix("sqlite:").map(|path| path.trim_start_matches("//")) {
+            Some(path) if !path.is_empty() => Ok(Self::Sqlite(Some(PathBuf::from(path)))),
+            _ => bad("DATABASE_URL", "it is neither `sqlite:<path>` nor `mongodb://…/<database>`"),
+        }
+    }
 }
 
 /// How logs are written.
@@ -156,13 +187,7 @@ impl Args {
         let port = given(&self.port).map_or(Ok(3000), |port| {
             port.parse().or_else(|_| bad("PORT", format!("`{port}` is not a number from 0 to 65535")))
         })?;
-        let sqlite = match given(&self.database_url) {
-            None => None,
-            Some(url) => match url.strip_prefix("sqlite:").map(|path| path.trim_start_matches("//")) {
-                Some(path) if !path.is_empty() => Some(PathBuf::from(path)),
-                _ => return bad("DATABASE_URL", "this version takes `sqlite:<path>`"),
-            },
-        };
+        let database = given(&self.database_url).map_or(Ok(Database::Sqlite(None)), Database::parse)?;
         let jwt_secret = given(&self.jwt_secret)
             .map(|secret| JwtSecret::new(secret).or_else(|error| bad("JWT_SECRET", error.to_string())))
             .transpose()?;
@@ -182,7 +207,7 @@ impl Args {
             host,
             port,
             data_dir: given(&self.data_dir).unwrap_or("chat-data").into(),
-            sqlite,
+            database,
             jwt_secret,
             encryption_keys,
             has_foreign_origins: !origins.is_empty(),

@@ -1,8 +1,12 @@
 //! From settings to a service.
 
-use chat_core::{BuildError, ChatService, StoreError, shield::NoShield, store::SqliteStore};
+use chat_core::{
+    BuildError, ChatService, StoreError,
+    shield::NoShield,
+    store::{MongoStore, SqliteStore},
+};
 
-use crate::settings::Settings;
+use crate::settings::{Database, Settings};
 
 /// Builds the service that these settings ask for.
 ///
@@ -13,9 +17,11 @@ pub async fn service(settings: &Settings) -> Result<ChatService, BuildError> {
         .data_dir(&settings.data_dir)
         .public_url(&settings.public_url)
         .http(settings.http.clone());
-    if let Some(path) = &settings.sqlite {
-        builder = builder.store(SqliteStore::open(path).await.map_err(BuildError::Store)?);
-    }
+    builder = match &settings.database {
+        Database::Sqlite(None) => builder,
+        Database::Sqlite(Some(path)) => builder.store(SqliteStore::open(path).await.map_err(unusable)?),
+        Database::Mongo(uri) => builder.store(MongoStore::connect(uri).await.map_err(unusable)?),
+    };
     if let Some(secret) = &settings.jwt_secret {
         builder = builder.jwt_secret(secret.clone());
     }
@@ -34,6 +40,11 @@ pub async fn service(settings: &Settings) -> Result<ChatService, BuildError> {
     let chat = builder.build().await?;
     rotate(&chat);
     Ok(chat)
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "the shape that `map_err` asks for")]
+fn unusable(error: StoreError) -> BuildError {
+    BuildError::Invalid { setting: "DATABASE_URL", reason: reason(&error) }
 }
 
 /// Re-encrypts under the first key, beside everything else, where that has not been done yet.

@@ -47,7 +47,9 @@ impl From<StoreError> for Failure {
     /// For a call whose failure takes others with it.
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Unavailable(source) | StoreError::Other(source) => Self::flatten(source),
+            StoreError::Unavailable(source) | StoreError::Uncertain(source) | StoreError::Other(source) => {
+                Self::flatten(source)
+            }
             error @ (StoreError::NotFound(_) | StoreError::AlreadyExists(_)) => Self::new(error.to_string()),
         }
     }

@@ -1,0 +1,128 @@
+//! One chat's messages: each gets the next place in the log, oldest first.
+
+use std::time::Duration;
+
+use mongodb::bson::{Bson, Document, doc, oid::ObjectId};
+
+use super::{
+    super::{
+        Inner,
+        append::make_members,
+        db::{Call, Update},
+        debts::{Owed, pay},
+        documents::{created_at, date, id, oid, signed},
+        error::{DUPLICATE, other, unavailable},
+        queries::{self, MESSAGES},
+        tails::{Tail, follow},
+    },
+    STEP,
+};
+use crate::{ChatId, Timestamp, UserId, store::Result};
+
+/// A message that is about to get a place.
+struct Waiting {
+    id: Bson,
+    sender: UserId,
+    at: Timestamp,
+    chat_id: Option<Bson>,
+}
+
+/// Adopts all that waits in a chat whose lock is held; returns how many messages. With `is_history` they count as
+/// read, else they are news to the other one.
+pub(super) async fn adopt(
+    inner: &Inner,
+    call: &Call,
+    chat: ChatId,
+    pair: [UserId; 2],
+    is_history: bool,
+) -> Result<u64> {
+    let (mut adopted, mut pause) = (0, Duration::from_millis(5));
+    loop {
+        let batch = oldest(call, pair).await?;
+        let (Some(first), Some(last)) = (batch.first(), batch.last()) else { return Ok(adopted) };
+        let chat_id = last.chat_id.clone();
+        let mut tail = match inner.tails.tail(call, chat).await? {
+            Some(tail) => tail,
+            None => Tail::empty(pair.to_vec()),
+        };
+        if tail.last_seq == 0 || tail.chat_id != chat_id {
+            let also = chat_id.clone().map_or_else(Document::new, |chat_id| doc! { "chatId": chat_id });
+            make_members(call, chat, pair, first.at, also).await?;
+            tail.chat_id = chat_id;
+        }
+        let begin = tail.last_seq;
+        let (mut at, mut seq) = (tail.last_at, begin);
+        let mut read = [0; 2];
+        let mut updates = Vec::with_capacity(batch.len());
+        for message in &batch {
+            seq += 1;
+            let mut place = doc! { "chat": oid(chat.as_bytes()), "seq": signed(seq) };
+            if message.at < at {
+                place.insert("at", date(at));
+            }
+            at = at.max(message.at);
+            let filter = doc! { "_id": message.id.clone(), "seq": Bson::Null };
+            updates.push(Update { filter, change: doc! { "$set": place }, upsert: false });
+            read[usize::from(message.sender != pair[0])] = seq;
+        }
+        let written = call.update(MESSAGES, updates, true).await?;
+        let failed = written.failed.into_iter().next();
+        // To the end of what is there now: another process may be doing the same, or appending.
+        follow(call, chat, &mut tail).await?;
+        let owed = |(user, read): (UserId, u64)| Owed {
+            chat,
+            user,
+            last_seq: tail.last_seq,
+            last_at: tail.last_at,
+            read_seq: if is_history { tail.last_seq } else { read.min(tail.last_seq) },
+        };
+        pay(call, &[owed((pair[0], read[0])), owed((pair[1], read[1]))]).await?;
+        adopted += tail.last_seq - begin;
+        inner.tails.put(chat, tail);
+        match failed {
+            None => {}
+            Some(failed) if failed.code != DUPLICATE => return Err(other(failed.message)),
+            Some(_) if !call.pause(&mut pause).await => {
+                return Err(unavailable("others append to this chat faster than it can be adopted"));
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+/// The oldest messages that wait, of both directions together.
+async fn oldest(call: &Call, pair: [UserId; 2]) -> Result<Vec<Waiting>> {
+    let mut all = Vec::new();
+    let mut until = None;
+    for (sender, receiver) in [(pair[0], pair[1]), (pair[1], pair[0])] {
+        let found = call.find(&queries::waiting_from(sender, receiver, STEP)).await?;
+        let is_cut = found.len() == STEP;
+        let found: Vec<Waiting> = found.iter().filter_map(waiting).collect();
+        if is_cut && let Some(last) = found.last() {
+            // What is beyond may be older than what the other direction has.
+            until = Some(until.map_or(last.at, |until: Timestamp| until.min(last.at)));
+        }
+        all.extend(found);
+    }
+    // By id where the moment is the same: ids rise with time.
+    all.sort_by_key(|message| (message.at, message.id.as_object_id()));
+    if let Some(until) = until {
+        all.retain(|message| message.at <= until);
+    }
+    Ok(all)
+}
+
+fn waiting(document: &Document) -> Option<Waiting> {
+    let (at, sender) = (created_at(document), UserId::from_bytes(id(document, "senderId")?));
+    let given = |key| document.get(key).filter(|value| !matches!(value, Bson::Null)).cloned();
+    Some(Waiting { id: given("_id")?, sender, at, chat_id: given("chatId") })
+}
+
+/// A message from or to nobody, or to oneself: it gets a place where nobody looks, so that it waits no longer.
+pub(super) async fn set_aside(call: &Call, document: &Document) -> Result<()> {
+    let id = document.get("_id").cloned().unwrap_or(Bson::Null);
+    tracing::warn!(message = %id, "a message without two people can't be shown; it stays as it is");
+    let place = doc! { "$set": { "chat": ObjectId::new(), "seq": 0_i64 } };
+    let update = Update { filter: queries::by_id(id), change: place, upsert: false };
+    call.update(MESSAGES, vec![update], true).await.map(drop)
+}

@@ -1,0 +1,174 @@
+//! Documents as Mongoose writes them, with a few fields more.
+//!
+//! What another application wrote is read leniently: an absent field is its default, an empty text is none. What this
+//! store adds to a document: `emailKey` and `nameKey` on a user, `chat`, `seq` and `clientId` on a message, and `at`
+//! where its `createdAt` would run backwards within its chat.
+
+use mongodb::bson::{Bson, DateTime, Document, doc, oid::ObjectId};
+
+use super::db::int;
+use crate::{
+    ChatId, MessageId, Timestamp, UserId,
+    store::{ChatState, MessageRecord, UserRecord, email_key, name_key},
+};
+
+pub(super) const fn oid(bytes: &[u8; 12]) -> ObjectId {
+    ObjectId::from_bytes(*bytes)
+}
+
+pub(super) fn date(at: Timestamp) -> DateTime {
+    DateTime::from_millis(at.as_millis())
+}
+
+pub(super) fn timestamp(document: &Document, key: &str) -> Option<Timestamp> {
+    document.get_datetime(key).ok().map(|at| Timestamp::from_millis(at.timestamp_millis()))
+}
+
+/// An id, if it is one.
+pub(super) fn id(document: &Document, key: &str) -> Option<[u8; 12]> {
+    document.get_object_id(key).ok().map(|id| id.bytes())
+}
+
+/// A text that is not empty.
+fn text(document: &Document, key: &str) -> Option<String> {
+    document.get_str(key).ok().filter(|text| !text.is_empty()).map(str::to_owned)
+}
+
+/// When the id was made, to the second.
+fn made_at(document: &Document) -> Timestamp {
+    let at = document.get_object_id("_id").map(|id| id.timestamp().timestamp_millis());
+    Timestamp::from_millis(at.unwrap_or_default())
+}
+
+/// When the document was made: by its own account, or by its id.
+pub(super) fn created_at(document: &Document) -> Timestamp {
+    timestamp(document, "createdAt").unwrap_or_else(|| made_at(document))
+}
+
+/// The moment that a message shows.
+pub(super) fn shown_at(document: &Document) -> Option<Timestamp> {
+    timestamp(document, "at").or_else(|| timestamp(document, "createdAt"))
+}
+
+pub(super) fn seq(document: &Document) -> u64 {
+    u64::try_from(int(document, "seq")).unwrap_or_default()
+}
+
+pub(super) fn signed(seq: u64) -> i64 {
+    i64::try_from(seq).unwrap_or(i64::MAX)
+}
+
+// --- users ---
+
+pub(super) fn from_user(user: &UserRecord) -> Document {
+    doc! {
+        "_id": oid(user.id.as_bytes()),
+        "email": &user.email,
+        "fullName": &user.full_name,
+        "password": &user.password_hash,
+        "profilePic": user.profile_pic.as_deref().unwrap_or_default(),
+        "lastSeen": date(user.last_seen),
+        "isOnline": user.is_online,
+        "createdAt": date(user.created_at),
+        "updatedAt": date(user.updated_at),
+        "__v": 0,
+        "emailKey": email_key(&user.email),
+        "nameKey": name_key(&user.full_name),
+    }
+}
+
+/// `None`: its id is not an ObjectId.
+pub(super) fn to_user(document: &Document) -> Option<UserRecord> {
+    let created_at = created_at(document);
+    Some(UserRecord {
+        id: UserId::from_bytes(id(document, "_id")?),
+        email: text(document, "email").unwrap_or_default(),
+        full_name: text(document, "fullName").unwrap_or_default(),
+        password_hash: text(document, "password").unwrap_or_default(),
+        profile_pic: text(document, "profilePic"),
+        last_seen: timestamp(document, "lastSeen").unwrap_or(created_at),
+        is_online: document.get_bool("isOnline").unwrap_or_default(),
+        created_at,
+        updated_at: timestamp(document, "updatedAt").unwrap_or(created_at),
+    })
+}
+
+// --- messages ---
+
+/// `chat_id` is what an application of before calls this chat.
+pub(super) fn from_message(record: &MessageRecord, chat_id: Option<&Bson>) -> Document {
+    let chat = oid(record.chat_id.as_bytes());
+    let mut document = doc! {
+        "_id": oid(record.id.as_bytes()),
+        "senderId": oid(record.sender_id.as_bytes()),
+        "receiverId": record.receiver_id.map(|id| oid(id.as_bytes())),
+        "isDeleted": record.is_deleted,
+        "chatId": chat_id.cloned().unwrap_or_else(|| chat.into()),
+        "createdAt": date(record.created_at),
+        "updatedAt": date(record.updated_at),
+        "__v": 0,
+        "chat": chat,
+        "seq": signed(record.seq),
+    };
+    for (key, value) in
+        [("encryptedText", &record.body), ("image", &record.image), ("clientId", &record.client_id)]
+    {
+        if let Some(value) = value {
+            document.insert(key, value);
+        }
+    }
+    document
+}
+
+/// `None`: one that nobody sent, or not to anybody. Not yet adopted it has the `seq` 0.
+pub(super) fn to_message(document: &Document) -> Option<MessageRecord> {
+    let sender_id = UserId::from_bytes(id(document, "senderId")?);
+    let receiver_id = id(document, "receiverId").map(UserId::from_bytes);
+    let chat_id = match (id(document, "chat"), receiver_id) {
+        (Some(chat), _) => ChatId::from_bytes(chat),
+        (None, Some(receiver)) => ChatId::direct(sender_id, receiver),
+        (None, None) => return None,
+    };
+    let is_deleted = document.get_bool("isDeleted").unwrap_or_default();
+    // Another application may keep the text of what it has deleted; here nobody sees it any more.
+    let unless_deleted = |value: Option<String>| value.filter(|_| !is_deleted);
+    let moved = timestamp(document, "at");
+    let created_at = moved.unwrap_or_else(|| created_at(document));
+    let updated_at = timestamp(document, "updatedAt").unwrap_or(created_at);
+    Some(MessageRecord {
+        id: MessageId::from_bytes(id(document, "_id")?),
+        chat_id,
+        seq: seq(document),
+        sender_id,
+        receiver_id,
+        body: unless_deleted(document.get_str("encryptedText").ok().map(str::to_owned)),
+        image: unless_deleted(text(document, "image")),
+        client_id: text(document, "clientId"),
+        is_deleted,
+        created_at,
+        updated_at: moved.map_or(updated_at, |moved| updated_at.max(moved)),
+    })
+}
+
+// --- members ---
+
+/// A chat from one member's side, as its document has it: `last_seq` may lag behind the log.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Member {
+    pub(super) chat: ChatId,
+    pub(super) user: UserId,
+    pub(super) partner: Option<UserId>,
+    pub(super) last_at: Timestamp,
+    pub(super) state: ChatState,
+}
+
+pub(super) fn to_member(document: &Document) -> Option<Member> {
+    let number = |key| u64::try_from(int(document, key)).unwrap_or_default();
+    Some(Member {
+        chat: ChatId::from_bytes(id(document, "chat")?),
+        user: UserId::from_bytes(id(document, "user")?),
+        partner: id(document, "partner").map(UserId::from_bytes),
+        last_at: timestamp(document, "lastAt").unwrap_or(Timestamp::from_millis(0)),
+        state: ChatState { last_seq: number("lastSeq"), read_seq: number("readSeq") },
+    })
+}

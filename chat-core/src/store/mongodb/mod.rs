@@ -1,0 +1,187 @@
+//! The store on MongoDB: production's, and a drop-in on the data of a Node.js application that wrote with Mongoose.
+//!
+//! It needs a server of version 5.0 or later, alone or as a replica set; every write waits for a majority and its
+//! journal, every read asks the primary.
+//!
+//! # Collections
+//! `users` and `messages` are as Mongoose writes them, with a few fields more, so that a Mongoose application can go on
+//! reading and writing beside this store: what it writes is adopted within a second or so. `chatcore_members` has the
+//! list of chats of each user, `chatcore_sessions` ended sign-ins, `chatcore_notes` what the service notes for itself.
+//!
+//! A message that another application removes for good leaves a hole in its chat's `seq`; one that it marks with
+//! `isDeleted` does not.
+
+mod adopt;
+mod append;
+mod chats;
+mod db;
+mod debts;
+mod documents;
+mod error;
+mod indexes;
+mod messages;
+mod queries;
+mod sessions;
+mod settings;
+mod tails;
+#[cfg(test)]
+mod tests;
+mod users;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use mongodb::{Client, bson::doc, options::ClientOptions};
+use tokio_util::sync::DropGuard;
+
+pub use self::settings::MongoSettings;
+use self::{
+    adopt::Backlog,
+    db::{Call, Db},
+    debts::Debts,
+    error::{Failure, other, unavailable},
+    tails::Tails,
+};
+use super::{Result, Store, StoreError};
+
+/// The store on MongoDB; see the [module](self).
+///
+/// Every call runs in a task of its own and is tried again while the server is away, as long as its
+/// [`timeout`](MongoSettings::timeout) lasts. A caller who hangs up cancels nothing.
+#[derive(Clone)]
+pub struct MongoStore {
+    inner: Arc<Inner>,
+    /// Ends the background work with the last clone.
+    _stop: Arc<DropGuard>,
+}
+
+/// What calls and background work share.
+#[derive(Debug)]
+struct Inner {
+    db: Arc<Db>,
+    tails: Tails,
+    debts: Debts,
+    backlog: Backlog,
+}
+
+impl MongoStore {
+    /// Connects, makes the indexes, and begins to adopt what another application has written. The URI names the
+    /// database: `mongodb://host/database`.
+    ///
+    /// # Errors
+    /// [`StoreError::Other`] when the URI can't be used or the data is in the way of an index, with a sentence that
+    /// names what and where; [`StoreError::Unavailable`] when the server can't be reached or refuses to let us in.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use chat_core::{ChatService, store::MongoStore};
+    ///
+    /// # async fn f() -> Result<(), Box<dyn std::error::Error>> {
+    /// let store = MongoStore::connect("mongodb://127.0.0.1/chat").await?;
+    /// let chat = ChatService::builder().data_dir("chat-data").store(store).build().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn connect(uri: &str) -> Result<Self> {
+        Self::connect_with(uri, MongoSettings::default()).await
+    }
+
+    /// As [`connect`](Self::connect), with choices.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub async fn connect_with(uri: &str, settings: MongoSettings) -> Result<Self> {
+        let mut options = ClientOptions::parse(uri).await.map_err(|error| unusable(&error))?;
+        let Some(database) = options.default_database.clone() else {
+            return Err(other("the URI names no database: mongodb://host/<database>"));
+        };
+        settings.apply(&mut options);
+        let client = Client::with_options(options).map_err(|error| unusable(&error))?;
+        Self::start(client, true, &database, &settings).await
+    }
+
+    /// On a client of the application's own, with its pool and its time-outs; it stays open when the store closes.
+    /// Of the settings those count that are not the client's.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub async fn with_client(client: Client, database: &str, settings: MongoSettings) -> Result<Self> {
+        Self::start(client, false, database, &settings).await
+    }
+
+    async fn start(
+        client: Client,
+        owns_client: bool,
+        database: &str,
+        settings: &MongoSettings,
+    ) -> Result<Self> {
+        let database = client.database(database);
+        let db = Db::new(client, owns_client, database, settings.call_timeout());
+        let inner = Inner { db, tails: Tails::new(), debts: Debts::default(), backlog: Backlog::default() };
+        let inner = Arc::new(inner);
+        let call = inner.db.call();
+        if let Err(error) = ready(&call).await {
+            inner.db.close().await;
+            return Err(error);
+        }
+        if let Err(error) = indexes::make(&call).await {
+            inner.db.close().await;
+            return Err(error);
+        }
+        inner.db.tasks.spawn(adopt::keep_adopting(inner.clone(), settings.adoption_period()));
+        let payer = inner.clone();
+        inner.db.tasks.spawn(async move { payer.debts.keep_paying(&payer.db).await });
+        let stop = Arc::new(inner.db.stop.clone().drop_guard());
+        Ok(Self { inner, _stop: stop })
+    }
+
+    /// Runs a call to its end, whether somebody waits for it or not.
+    async fn run<T: Send + 'static, F: Future<Output = Result<T>> + Send + 'static>(
+        &self,
+        work: impl FnOnce(Arc<Inner>, Call) -> F + Send,
+    ) -> Result<T> {
+        let inner = self.inner.clone();
+        self.inner.db.run(move |call| work(inner, call)).await
+    }
+}
+
+/// Whether the server can be written to now.
+async fn ready(call: &Call) -> Result<()> {
+    let hello = call.command(&doc! { "hello": 1 }).await?;
+    if hello.get_bool("isWritablePrimary").unwrap_or_default() {
+        Ok(())
+    } else {
+        Err(unavailable("the server can't be written to: it is not the primary"))
+    }
+}
+
+/// Of a URI that can't be used; without the URI, which may have a password in it.
+fn unusable(error: &mongodb::error::Error) -> StoreError {
+    StoreError::Other(Box::new(Failure(format!("the URI can't be used: {}", error.kind))))
+}
+
+#[async_trait]
+impl Store for MongoStore {
+    async fn ping(&self) -> Result<()> {
+        self.run(async move |_, call| {
+            let deadline = tokio::time::Instant::now() + Duration::from_millis(1_500);
+            ready(&Call { deadline: call.deadline.min(deadline), ..call }).await
+        })
+        .await
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.inner.db.close().await;
+        Ok(())
+    }
+
+    fn append_lanes(&self) -> usize {
+        16
+    }
+}
+
+impl fmt::Debug for MongoStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MongoStore").field("database", &self.inner.db.database.name()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,163 @@
+//! The end of each chat: what is known of it in this process, and how the rest is found.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use mongodb::bson::Bson;
+use tokio::{sync, time::timeout_at};
+
+use super::{
+    db::Call,
+    documents::{seq, shown_at, to_member, to_message},
+    error::unavailable,
+    queries,
+};
+use crate::{
+    ChatId, Timestamp, UserId,
+    store::{MessageRecord, Result, recent::Recent},
+};
+
+/// Messages that are read at once beyond what is known.
+const STEP: usize = 256;
+/// Chats share this many locks: lanes of the service differ in the byte that chooses one.
+const LOCKS: usize = 256;
+
+/// What the next message of a chat needs to know. Another process may have appended since.
+#[derive(Debug, Clone)]
+pub(super) struct Tail {
+    pub(super) last_seq: u64,
+    pub(super) last_at: Timestamp,
+    pub(super) members: Vec<UserId>,
+    /// What an application of before calls this chat.
+    pub(super) chat_id: Option<Bson>,
+}
+
+impl Tail {
+    pub(super) fn empty(members: Vec<UserId>) -> Self {
+        Self { last_seq: 0, last_at: Timestamp::from_millis(i64::MIN), members, chat_id: None }
+    }
+
+    pub(super) fn advance(&mut self, record: &MessageRecord) {
+        self.last_seq = self.last_seq.max(record.seq);
+        self.last_at = self.last_at.max(record.created_at);
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Tails {
+    recent: Mutex<Recent<Tail>>,
+    /// Who appends to a chat holds its lock, so that those in this process do not race for the same `seq`. The unique
+    /// index would sort them out as well, at the cost of an attempt for each.
+    locks: Vec<sync::Mutex<()>>,
+}
+
+impl Tails {
+    pub(super) fn new() -> Self {
+        Self { recent: Mutex::default(), locks: (0..LOCKS).map(|_| sync::Mutex::default()).collect() }
+    }
+
+    fn recent(&self) -> MutexGuard<'_, Recent<Tail>> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps everybody else in this process from appending to these chats.
+    ///
+    /// # Errors
+    /// When the time is over before they are free.
+    pub(super) async fn lock(
+        &self,
+        call: &Call,
+        chats: impl IntoIterator<Item = ChatId>,
+    ) -> Result<Vec<sync::MutexGuard<'_, ()>>> {
+        // In order, so that no two calls wait for each other.
+        let places: BTreeSet<usize> =
+            chats.into_iter().map(|chat| usize::from(chat.as_bytes()[11]) % LOCKS).collect();
+        let mut guards = Vec::with_capacity(places.len());
+        for place in places {
+            let guard = timeout_at(call.deadline, self.locks[place].lock()).await;
+            guards.push(guard.map_err(|_| unavailable("a chat is busy"))?);
+        }
+        Ok(guards)
+    }
+
+    pub(super) fn known(&self, chat: ChatId) -> Option<Tail> {
+        self.recent().get(chat).cloned()
+    }
+
+    /// Remembers it, unless more is known already.
+    pub(super) fn put(&self, chat: ChatId, tail: Tail) {
+        let mut recent = self.recent();
+        if recent.get(chat).is_none_or(|known| known.last_seq <= tail.last_seq) {
+            recent.put(chat, tail);
+        }
+    }
+
+    pub(super) fn forget(&self, chat: ChatId) {
+        self.recent().forget(chat);
+    }
+
+    /// The end of a chat: known, or looked up. `None` when there is no such chat.
+    pub(super) async fn tail(&self, call: &Call, chat: ChatId) -> Result<Option<Tail>> {
+        if let Some(tail) = self.known(chat) {
+            return Ok(Some(tail));
+        }
+        let documents = call.find(&queries::members(chat)).await?;
+        if documents.is_empty() {
+            return Ok(None);
+        }
+        let members: Vec<_> = documents.iter().filter_map(to_member).collect();
+        let mut tail = Tail::empty(members.iter().map(|member| member.user).collect());
+        tail.chat_id = documents.iter().find_map(|document| document.get("chatId").cloned());
+        for member in &members {
+            tail.last_seq = tail.last_seq.max(member.state.last_seq);
+            if member.state.last_seq > 0 {
+                tail.last_at = tail.last_at.max(member.last_at);
+            }
+        }
+        follow(call, chat, &mut tail).await?;
+        self.put(chat, tail.clone());
+        Ok(Some(tail))
+    }
+}
+
+/// Moves a tail to the end of the log, from where it is: what was appended meanwhile is read, and no more than that.
+pub(super) async fn follow(call: &Call, chat: ChatId, tail: &mut Tail) -> Result<()> {
+    loop {
+        let found = call.find(&queries::ends_of(chat, tail.last_seq.max(1), STEP)).await?;
+        let count = found.len();
+        let before = tail.last_seq;
+        for document in found {
+            tail.last_seq = tail.last_seq.max(seq(&document));
+            if let Some(at) = shown_at(&document) {
+                tail.last_at = tail.last_at.max(at);
+            }
+        }
+        if count < STEP || tail.last_seq == before {
+            return Ok(());
+        }
+    }
+}
+
+/// The messages of a chat with numbers up to `to`, the last `limit` of them, and all that come after; ascending.
+pub(super) async fn newest(
+    call: &Call,
+    chat: ChatId,
+    known: u64,
+    limit: usize,
+) -> Result<Vec<MessageRecord>> {
+    let limit_seqs = u64::try_from(limit).unwrap_or(u64::MAX);
+    let mut from = known.saturating_sub(limit_seqs).saturating_add(1);
+    let mut records: Vec<MessageRecord> = Vec::new();
+    loop {
+        let step = limit.saturating_add(STEP);
+        let found = call.find(&queries::onward(chat, from, step)).await?;
+        let is_last = found.len() < step;
+        records.extend(found.iter().filter_map(to_message));
+        match records.last() {
+            Some(last) if !is_last => from = last.seq + 1,
+            _ => return Ok(records),
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! `Users`.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use mongodb::bson::{Bson, Document, doc, oid::ObjectId};
+
+use super::{
+    Inner, MongoStore, adopt,
+    db::{Call, Update},
+    documents::{date, from_user, oid, to_user},
+    error::{DUPLICATE, other, unavailable},
+    queries::{self, USERS},
+};
+use crate::{
+    StoreError, Timestamp, UserId,
+    store::{ProfileChange, ProfileUpdate, Result, UserRecord, Users, email_key, name_key},
+};
+
+#[async_trait]
+impl Users for MongoStore {
+    async fn insert_user(&self, user: &UserRecord) -> Result<()> {
+        let user = user.clone();
+        self.run(async move |inner, call| {
+            // Until then the index does not know every e-mail of before.
+            adopt::wait(&call, &inner.backlog.has_users).await?;
+            let written = call.insert(USERS, vec![from_user(&user)], true).await?;
+            let Some(failed) = written.failed.into_iter().next() else { return Ok(()) };
+            if failed.code != DUPLICATE {
+                return Err(other(failed.message));
+            }
+            // It may be this very one, from an attempt whose answer was lost.
+            let there = call.find_durable(&queries::user(user.id)).await?;
+            let is_own = there
+                .first()
+                .and_then(to_user)
+                .is_some_and(|there| (there.email, there.password_hash) == (user.email, user.password_hash));
+            if is_own { Ok(()) } else { Err(StoreError::AlreadyExists("email")) }
+        })
+        .await
+    }
+
+    async fn user(&self, id: UserId) -> Result<Option<UserRecord>> {
+        self.run(async move |_, call| Ok(call.first(&queries::user(id)).await?.as_ref().and_then(to_user)))
+            .await
+    }
+
+    async fn user_by_email(&self, email: &str) -> Result<Option<UserRecord>> {
+        let email = email.to_owned();
+        self.run(async move |inner, call| {
+            // The very spelling first: in data of before, two may differ in nothing but case.
+            if let Some(found) = call.first(&queries::user_by_exact_email(&email)).await? {
+                adopt::mend(&inner, &found);
+                return Ok(to_user(&found));
+            }
+            let key = email_key(&email);
+            let Some(found) = call.first(&queries::user_by_email_key(&key)).await? else { return Ok(None) };
+            adopt::mend(&inner, &found);
+            // Another application may have changed the e-mail, and not the key.
+            Ok(to_user(&found).filter(|user| email_key(&user.email) == key))
+        })
+        .await
+    }
+
+    async fn update_profile(
+        &self,
+        id: UserId,
+        change: &ProfileChange,
+        at: Timestamp,
+    ) -> Result<ProfileUpdate> {
+        let change = change.clone();
+        self.run(async move |_, call| update_profile(&call, id, &change, at).await).await
+    }
+
+    async fn set_presence(&self, id: UserId, is_online: bool, at: Timestamp) -> Result<()> {
+        self.run(async move |_, call| {
+            let change = doc! { "$set": { "isOnline": is_online, "lastSeen": date(at) } };
+            let update = Update { filter: queries::by_id(oid(id.as_bytes())), change, upsert: false };
+            call.update(USERS, vec![update], true).await.map(drop)
+        })
+        .await
+    }
+
+    async fn all_offline(&self) -> Result<u64> {
+        self.run(async move |_, call| {
+            let offline = doc! { "$set": { "isOnline": false } };
+            Ok(call.update_all(USERS, queries::online(), offline).await?.modified)
+        })
+        .await
+    }
+
+    async fn users_by_name(
+        &self,
+        except: UserId,
+        after: Option<UserId>,
+        limit: usize,
+    ) -> Result<Vec<UserRecord>> {
+        self.run(async move |inner, call| users_by_name(&inner, &call, except, after, limit).await).await
+    }
+}
+
+/// Each change carries a mark of its own, so that it is known whose change followed which.
+async fn update_profile(
+    call: &Call,
+    id: UserId,
+    change: &ProfileChange,
+    at: Timestamp,
+) -> Result<ProfileUpdate> {
+    let mark = Bson::ObjectId(ObjectId::new());
+    let mut pause = Duration::from_millis(5);
+    loop {
+        let found = call.first(&queries::user(id)).await?.ok_or(StoreError::NotFound("User"))?;
+        let before = to_user(&found).ok_or(StoreError::NotFound("User"))?;
+        let mut after = UserRecord { updated_at: at, ..before.clone() };
+        let mut set = doc! { "updatedAt": date(at), "revision": mark.clone() };
+        if let Some(full_name) = &change.full_name {
+            after.full_name.clone_from(full_name);
+            set.extend(doc! { "fullName": full_name, "nameKey": name_key(full_name) });
+        }
+        if let Some(profile_pic) = &change.profile_pic {
+            after.profile_pic.clone_from(profile_pic);
+            set.insert("profilePic", profile_pic.as_deref().unwrap_or_default());
+        }
+        let was = found.get("revision").cloned().unwrap_or(Bson::Null);
+        let filter = doc! { "_id": oid(id.as_bytes()), "revision": was };
+        let update = Update { filter, change: doc! { "$set": set }, upsert: false };
+        let written = call.update(USERS, vec![update], true).await?;
+        if let Some(failed) = written.failed.into_iter().next() {
+            return Err(other(failed.message));
+        }
+        if written.matched == 1 || (written.was_repeated && has_revision(call, id, &mark).await?) {
+            return Ok(ProfileUpdate { before, after });
+        }
+        if !call.pause(&mut pause).await {
+            return Err(unavailable("others change this profile faster than can be followed"));
+        }
+    }
+}
+
+async fn has_revision(call: &Call, id: UserId, mark: &Bson) -> Result<bool> {
+    Ok(call.first(&queries::user(id)).await?.is_some_and(|found| found.get("revision") == Some(mark)))
+}
+
+async fn users_by_name(
+    inner: &Arc<Inner>,
+    call: &Call,
+    except: UserId,
+    after: Option<UserId>,
+    limit: usize,
+) -> Result<Vec<UserRecord>> {
+    if limit == 0 {
+        return Ok(Vec::new());
+    }
+    // One more, for the one who asks may be among them.
+    let wanted = limit.saturating_add(1);
+    let mut found: Vec<Document> = Vec::new();
+    let mut name = None;
+    if let Some(after) = after {
+        let last = call.first(&queries::user(after)).await?.ok_or(StoreError::NotFound("User"))?;
+        let key = match last.get_str("nameKey") {
+            Ok(key) => key.to_owned(),
+            Err(_) => name_key(last.get_str("fullName").unwrap_or_default()),
+        };
+        found = call.find(&queries::namesakes(&key, after, wanted)).await?;
+        name = Some(key);
+    }
+    if found.len() < wanted {
+        found.extend(call.find(&queries::users_by_name(name.as_deref(), wanted - found.len())).await?);
+    }
+    found.iter().for_each(|user| adopt::mend(inner, user));
+    Ok(found.iter().filter_map(to_user).filter(|user| user.id != except).take(limit).collect())
+}
