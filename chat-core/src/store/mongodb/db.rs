@@ -124,11 +124,15 @@ impl Db {
         Call { db: self.clone(), deadline: Instant::now() + time }
     }
 
-    /// Waits for what runs, and lets go of the connections.
-    pub(super) async fn close(&self) {
+    /// Takes no further calls, and waits for those that run.
+    pub(super) async fn finish(&self) {
         self.stop.cancel();
         self.tasks.close();
         self.tasks.wait().await;
+    }
+
+    /// Lets go of the connections.
+    pub(super) async fn disconnect(&self) {
         if self.owns_client {
             self.client.clone().shutdown().immediate(true).await;
         }

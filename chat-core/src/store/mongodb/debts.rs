@@ -89,19 +89,13 @@ impl Debts {
         loop {
             tokio::select! {
                 () = tokio::time::sleep(PERIOD) => {}
-                () = db.stop.cancelled() => break,
+                () = db.stop.cancelled() => return,
             }
             if !self.is_empty()
                 && let Err(error) = self.pay_all(&db.call()).await
             {
                 tracing::debug!(%error, "lists of chats are still behind");
             }
-        }
-        // The last chance in this process.
-        if !self.is_empty()
-            && let Err(error) = self.pay_all(&db.call()).await
-        {
-            tracing::warn!(%error, "lists of chats stay behind until the chats are used again");
         }
     }
 }

@@ -20,6 +20,7 @@ mod documents;
 mod error;
 mod indexes;
 mod messages;
+mod nodes;
 mod queries;
 mod sessions;
 mod settings;
@@ -28,7 +29,14 @@ mod tails;
 mod tests;
 mod users;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use mongodb::{Client, bson::doc, options::ClientOptions};
@@ -62,6 +70,9 @@ struct Inner {
     tails: Tails,
     debts: Debts,
     backlog: Backlog,
+    /// Under which this process leaves word that it is there.
+    node: String,
+    is_closed: AtomicBool,
 }
 
 impl MongoStore {
@@ -117,20 +128,27 @@ impl MongoStore {
     ) -> Result<Self> {
         let database = client.database(database);
         let db = Db::new(client, owns_client, database, settings.call_timeout());
-        let inner = Inner { db, tails: Tails::new(), debts: Debts::default(), backlog: Backlog::default() };
-        let inner = Arc::new(inner);
+        let inner = Arc::new(Inner {
+            db,
+            tails: Tails::new(),
+            debts: Debts::default(),
+            backlog: Backlog::default(),
+            node: nodes::name(),
+            is_closed: AtomicBool::new(false),
+        });
         let call = inner.db.call();
-        if let Err(error) = ready(&call).await {
-            inner.db.close().await;
-            return Err(error);
-        }
-        if let Err(error) = indexes::make(&call).await {
-            inner.db.close().await;
+        let prepared = async {
+            ready(&call).await?;
+            indexes::make(&call).await
+        };
+        if let Err(error) = prepared.await {
+            inner.db.disconnect().await;
             return Err(error);
         }
         inner.db.tasks.spawn(adopt::keep_adopting(inner.clone(), settings.adoption_period()));
         let payer = inner.clone();
         inner.db.tasks.spawn(async move { payer.debts.keep_paying(&payer.db).await });
+        inner.db.tasks.spawn(nodes::keep_beating(inner.clone()));
         let stop = Arc::new(inner.db.stop.clone().drop_guard());
         Ok(Self { inner, _stop: stop })
     }
@@ -171,7 +189,11 @@ impl Store for MongoStore {
     }
 
     async fn close(&self) -> Result<()> {
-        self.inner.db.close().await;
+        self.inner.db.finish().await;
+        if !self.inner.is_closed.swap(true, Ordering::Relaxed) {
+            nodes::sign_off(&self.inner).await;
+            self.inner.db.disconnect().await;
+        }
         Ok(())
     }
 

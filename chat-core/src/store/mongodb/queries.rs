@@ -216,6 +216,14 @@ pub(super) fn note(key: &str) -> Find {
     find(NOTES, by_id(key))
 }
 
+/// The notes in which processes say that they are there begin so.
+pub(super) const NODE: &str = "node:";
+
+pub(super) fn nodes() -> Find {
+    // The character after `:` ends the range.
+    find(NOTES, doc! { "_id": { "$gte": NODE, "$lt": "node;" } })
+}
+
 fn number(seq: u64) -> i64 {
     i64::try_from(seq).unwrap_or(i64::MAX)
 }
@@ -258,5 +266,6 @@ pub(super) fn samples() -> Vec<(&'static str, Find)> {
         ("sessions", sessions(at)),
         ("expired_sessions", find(SESSIONS, expired_sessions(at))),
         ("note", note("k")),
+        ("nodes", nodes()),
     ]
 }

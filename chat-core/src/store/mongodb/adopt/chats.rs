@@ -65,18 +65,19 @@ pub(super) async fn adopt(
             updates.push(Update { filter, change: doc! { "$set": place }, upsert: false });
             read[usize::from(message.sender != pair[0])] = seq;
         }
+        if is_history {
+            read = [seq; 2];
+        }
+        let owed =
+            |last_seq| [0, 1].map(|n| Owed { chat, user: pair[n], last_seq, last_at: at, read_seq: read[n] });
+        // Before the messages have their places: who is killed in between leaves no list behind that does not know
+        // them, and goes on with the same places at the next start.
+        pay(call, &owed(begin)).await?;
         let written = call.update(MESSAGES, updates, true).await?;
         let failed = written.failed.into_iter().next();
         // To the end of what is there now: another process may be doing the same, or appending.
         follow(call, chat, &mut tail).await?;
-        let owed = |(user, read): (UserId, u64)| Owed {
-            chat,
-            user,
-            last_seq: tail.last_seq,
-            last_at: tail.last_at,
-            read_seq: if is_history { tail.last_seq } else { read.min(tail.last_seq) },
-        };
-        pay(call, &[owed((pair[0], read[0])), owed((pair[1], read[1]))]).await?;
+        pay(call, &owed(tail.last_seq)).await?;
         adopted += tail.last_seq - begin;
         inner.tails.put(chat, tail);
         match failed {

@@ -1,0 +1,140 @@
+//! What a process that was killed still owed.
+//!
+//! Between the insert of a message and the update of its members' lists a process can die. So each leaves word of
+//! itself: until when it had paid all it owed, and when it was last there. Whoever finds one that has not been there
+//! for a minute looks through the messages of the time in between, and pays. Paying twice changes nothing.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use mongodb::bson::{DateTime, Document, doc, oid::ObjectId};
+use tokio::time::Instant;
+
+use super::{
+    Inner,
+    db::{Call, Update},
+    debts::{Owed, pay},
+    documents::{date, id, seq, shown_at, timestamp},
+    queries::{self, NOTES},
+};
+use crate::{ChatId, Timestamp, UserId, store::Result};
+
+/// How often a process says that it is there.
+const BEAT: Duration = Duration::from_secs(5);
+/// Without word for so long, it is gone.
+const GONE: Duration = Duration::from_secs(60);
+/// From when a message gets its id until its members' lists know of it, at the most.
+const IN_FLIGHT: Duration = Duration::from_secs(120);
+
+/// A name that no other process has.
+pub(super) fn name() -> String {
+    format!("{}{}", queries::NODE, ObjectId::new())
+}
+
+/// Beats until the store closes.
+pub(super) async fn keep_beating(inner: Arc<Inner>) {
+    let mut beats = 0_u32;
+    loop {
+        let work = async {
+            beat(&inner).await?;
+            if beats.is_multiple_of(6) {
+                take_over(&inner).await?;
+            }
+            Ok::<_, crate::StoreError>(())
+        };
+        if let Err(error) = work.await {
+            tracing::debug!(%error, "this process could not say that it is there");
+        }
+        beats = beats.wrapping_add(1);
+        tokio::select! {
+            () = tokio::time::sleep(BEAT) => {}
+            () = inner.db.stop.cancelled() => break,
+        }
+    }
+}
+
+async fn beat(inner: &Inner) -> Result<()> {
+    let mut change = doc! { "$currentDate": { "seen": true } };
+    if inner.debts.is_empty() {
+        change.insert("$set", doc! { "settled": date(before(Timestamp::now(), IN_FLIGHT)) });
+    }
+    let update = Update { filter: queries::by_id(&*inner.node), change, upsert: true };
+    inner.db.call().update(NOTES, vec![update], true).await.map(drop)
+}
+
+/// At the very end, when no call is under way: pays what is left, and leaves no word behind.
+pub(super) async fn sign_off(inner: &Inner) {
+    let call = inner.db.call();
+    let work = async {
+        inner.debts.pay_all(&call).await?;
+        call.delete(NOTES, queries::by_id(&*inner.node)).await
+    };
+    if let Err(error) = work.await {
+        tracing::warn!(%error, "lists of chats stay behind until another process looks after them");
+    }
+}
+
+fn before(at: Timestamp, by: Duration) -> Timestamp {
+    Timestamp::from_millis(at.as_millis() - i64::try_from(by.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// Pays for those who are gone.
+async fn take_over(inner: &Inner) -> Result<()> {
+    let call = inner.db.call();
+    // The server's clock: that of whoever is gone may have been wrong.
+    let hello = call.command(&doc! { "hello": 1 }).await?;
+    let now = hello.get_datetime("localTime").copied().unwrap_or_else(|_| DateTime::from(SystemTime::now()));
+    let gone = before(Timestamp::from_millis(now.timestamp_millis()), GONE);
+    for node in call.find(&queries::nodes()).await? {
+        let (Ok(name), Some(seen)) = (node.get_str("_id"), timestamp(&node, "seen")) else { continue };
+        if name == inner.node || seen >= gone {
+            continue;
+        }
+        // One that never had word of a payment owes at most what it did since it began.
+        let from = timestamp(&node, "settled").unwrap_or_else(|| before(seen, IN_FLIGHT));
+        settle(inner, from, seen.plus(IN_FLIGHT)).await?;
+        call.delete(NOTES, queries::by_id(name)).await?;
+        tracing::info!("looked after the messages of a process that had ended without a word");
+    }
+    Ok(())
+}
+
+/// Brings the lists up to date with the messages of this time.
+async fn settle(inner: &Inner, from: Timestamp, to: Timestamp) -> Result<()> {
+    let second = Duration::from_secs(1);
+    let mut at = from;
+    while at < to {
+        let call = Call { deadline: Instant::now() + Duration::from_secs(60), ..inner.db.call() };
+        let found = call.find(&queries::written_between(at, at.plus(second))).await?;
+        let mut owed: HashMap<(ChatId, UserId), Owed> = HashMap::new();
+        for next in found.iter().flat_map(owed_for) {
+            let entry = owed.entry((next.chat, next.user)).or_insert(next);
+            entry.last_seq = entry.last_seq.max(next.last_seq);
+            entry.last_at = entry.last_at.max(next.last_at);
+            entry.read_seq = entry.read_seq.max(next.read_seq);
+        }
+        pay(&call, &owed.into_values().collect::<Vec<_>>()).await?;
+        at = at.plus(second);
+    }
+    Ok(())
+}
+
+/// What a message owes to sender and receiver.
+fn owed_for(message: &Document) -> Vec<Owed> {
+    let (Some(chat), Some(sender)) = (id(message, "chat"), id(message, "senderId")) else {
+        return Vec::new();
+    };
+    let (last_seq, last_at) = (seq(message), shown_at(message).unwrap_or(Timestamp::from_millis(0)));
+    let owed = |user: [u8; 12], read_seq| Owed {
+        chat: ChatId::from_bytes(chat),
+        user: UserId::from_bytes(user),
+        last_seq,
+        last_at,
+        read_seq,
+    };
+    let receiver = id(message, "receiverId").map(|receiver| owed(receiver, 0));
+    receiver.into_iter().chain([owed(sender, last_seq)]).filter(|owed| owed.last_seq > 0).collect()
+}
