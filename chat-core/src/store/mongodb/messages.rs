@@ -60,7 +60,7 @@ impl Messages for MongoStore {
             if limit == 0 {
                 return Ok(Vec::new());
             }
-            let mut after = after.map(|at| Bson::ObjectId(oid(at.id.as_bytes())));
+            let mut after = after.map(|at| oid(at.id.as_bytes()));
             loop {
                 let found = call.find(&queries::walk(after, limit)).await?;
                 let records: Vec<_> = found.iter().filter_map(to_message).collect();
@@ -68,7 +68,7 @@ impl Messages for MongoStore {
                 if !records.is_empty() || found.len() < limit {
                     return Ok(records);
                 }
-                after = found.last().and_then(|last| last.get("_id").cloned());
+                after = found.last().and_then(|last| last.get_object_id("_id").ok());
             }
         })
         .await

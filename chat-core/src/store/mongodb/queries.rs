@@ -128,9 +128,10 @@ pub(super) fn ends(chats: &[(ChatId, u64)]) -> Find {
     find(MESSAGES, doc! { "$or": chats.iter().map(end).collect::<Vec<_>>() })
 }
 
-pub(super) fn walk(after: Option<Bson>, limit: usize) -> Find {
-    let filter = after.map_or_else(Document::new, |id| doc! { "_id": { "$gt": id } });
-    find(MESSAGES, filter).sort(doc! { "_id": 1 }).limit(limit)
+/// In the order of their ids; what has another kind of id is no message of anybody's.
+pub(super) fn walk(after: Option<ObjectId>, limit: usize) -> Find {
+    let range = after.map_or_else(|| doc! { "$gte": oid(&[0; 12]) }, |id| doc! { "$gt": id });
+    find(MESSAGES, doc! { "_id": range }).sort(doc! { "_id": 1 }).limit(limit)
 }
 
 /// Messages with ids made from `from` to `to`, in seconds, and what their lists need to know.
@@ -253,7 +254,7 @@ pub(super) fn samples() -> Vec<(&'static str, Find)> {
         ("ends_of", ends_of(chat, 3, 10)),
         ("ends", ends(&[(chat, 3), (ChatId::from_bytes([5; 12]), 9)])),
         ("walk, first", walk(None, 10)),
-        ("walk, after", walk(Some(oid(id.as_bytes()).into()), 10)),
+        ("walk, after", walk(Some(oid(id.as_bytes())), 10)),
         ("written_between", written_between(at, at)),
         ("waiting", waiting(10)),
         ("waiting_from", waiting_from(user_id, other, 10)),

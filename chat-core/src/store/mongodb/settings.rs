@@ -67,6 +67,8 @@ impl MongoSettings {
         choose(&mut options.min_pool_size, self.min_pool_size, 4.min(most));
         choose(&mut options.connect_timeout, self.connect_timeout, Duration::from_secs(5));
         choose(&mut options.server_selection_timeout, self.server_selection_timeout, Duration::from_secs(4));
+        // Also how long the driver may go on believing that there is no primary, after one said that it is none.
+        choose(&mut options.heartbeat_freq, None, Duration::from_secs(1));
         // Proxies and firewalls forget connections that were quiet for longer.
         choose(&mut options.max_idle_time, None, Duration::from_secs(300));
         if options.app_name.is_none() {

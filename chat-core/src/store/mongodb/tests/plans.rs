@@ -1,10 +1,9 @@
-//! What can only be seen from inside: how the server would run each query.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+//! How the server would run each query.
 
 use chat_test_servers::MongoDatabase;
 use mongodb::bson::{Bson, Document, doc};
 
-use super::{MongoStore, queries};
+use super::super::{MongoStore, queries};
 
 /// The names of all stages of a plan, wherever they are nested.
 fn stages(value: &Bson, found: &mut Vec<String>) {
