@@ -87,6 +87,12 @@ fn a_part_that_is_missing_or_short_is_not_read() {
 }
 
 #[test]
+fn base64_that_could_be_hex_is_read_as_what_it_is() {
+    let body = "RXgecwEF3Zj4E/Zx:hvIJJ5O9Ch35CyPYyOtIrA==:2ec9";
+    assert_eq!(AesGcm::new(key()).open(body).as_deref(), Some("abc"));
+}
+
+#[test]
 fn gcm_notices_a_change_anywhere() {
     for (form, _, body) in vectors().filter(|(form, ..)| form.starts_with("gcm") && form.ends_with("hex")) {
         for at in (0..body.len()).filter(|at| !body[*at..].starts_with(':')) {
