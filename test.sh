@@ -67,7 +67,7 @@ step 'lints'
 cargo clippy --workspace --all-targets --all-features -- -D warnings
 cargo clippy --workspace --all-targets -- -D warnings
 
-for features in '' sqlite http socketio conformance; do
+for features in '' sqlite foreign-text http socketio conformance; do
     step "chat-core with ${features:-no feature} alone"
     cargo check --package chat-core --no-default-features --features "$features"
 done

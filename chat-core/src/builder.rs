@@ -8,7 +8,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     ChatService, Limits, SecretFileError, StoreError,
     auth::{JwtSecret, Passwords, Revocations, Tokens},
-    encryption::KeyRing,
+    encryption::{self, ForeignText, KeyRing, Opener},
     events::{Hub, Typing},
     images::{DiskImages, ImageStore},
     mail::{LogMailer, Mailer},
@@ -66,6 +66,7 @@ pub struct ChatServiceBuilder {
     mailer: Arc<dyn Mailer>,
     shield: Arc<dyn Shield>,
     keys: Option<KeyRing>,
+    foreign: Vec<Arc<dyn ForeignText>>,
     jwt_secret: Option<JwtSecret>,
     token_life: Duration,
     bcrypt_cost: u32,
@@ -88,6 +89,7 @@ impl ChatServiceBuilder {
             mailer: Arc::new(LogMailer),
             shield: Arc::new(InProcessShield::default()),
             keys: None,
+            foreign: Vec::new(),
             jwt_secret: None,
             token_life: Duration::from_secs(7 * 24 * 3600),
             bcrypt_cost: 10,
@@ -136,6 +138,17 @@ impl ChatServiceBuilder {
     /// The keys that seal messages. Without them: a file in the [`data_dir`](Self::data_dir).
     pub fn encryption_keys(mut self, keys: KeyRing) -> Self {
         self.keys = Some(keys);
+        self
+    }
+
+    /// Reads the texts that another program encrypted, such as the one whose database this was. Called again, it adds
+    /// one; they are asked in this order, for what this crate did not write.
+    ///
+    /// The forms of other programs are weaker, see [`encryption::foreign`]: give decoders only while there are such
+    /// texts. [`rotate`](crate::encryption::Encryption::rotate) re-encrypts what they read; once that has come to its
+    /// end with nothing unreadable, leave them out.
+    pub fn foreign_text(mut self, decoder: impl ForeignText) -> Self {
+        self.foreign.push(Arc::new(decoder));
         self
     }
 
@@ -211,18 +224,20 @@ impl ChatServiceBuilder {
         self.fill_from_data_dir().await?;
         let store = self.store.ok_or(BuildError::Missing("the store"))?;
         let images = self.images.ok_or(BuildError::Missing("the image store"))?;
-        let keys = Arc::new(self.keys.ok_or(BuildError::Missing("the encryption key"))?);
+        let keys = self.keys.ok_or(BuildError::Missing("the encryption key"))?;
         let jwt_secret = self.jwt_secret.ok_or(BuildError::Missing("the token secret"))?;
 
         let revocations = Revocations::load(&*store).await.map_err(BuildError::Store)?;
         // Whoever was online was so in a process that is gone.
         store.all_offline().await.map_err(BuildError::Store)?;
 
-        crate::encryption::forget_other_keys(&*store, &keys).await.map_err(BuildError::Store)?;
+        encryption::note_use(&*store).await.map_err(BuildError::Store)?;
+        encryption::forget_other_keys(&*store, &keys).await.map_err(BuildError::Store)?;
 
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let hub = Arc::new(Hub::new(self.connection_queue));
-        let view = View::new(keys.clone(), &self.public_url);
+        let opener = Opener::new(keys, self.foreign);
+        let view = View::new(opener.clone(), &self.public_url);
         let tracker =
             Tracker::new(store.clone(), hub.clone(), tasks.clone(), stop.clone(), self.presence_grace);
         let shared = Arc::new(Shared {
@@ -231,7 +246,7 @@ impl ChatServiceBuilder {
             images,
             mailer: self.mailer,
             shield: self.shield,
-            keys,
+            opener,
             tokens: Tokens::new(&jwt_secret, self.token_life),
             passwords: Passwords::new(self.bcrypt_cost, self.password_workers, self.password_queue),
             revocations,
@@ -290,21 +305,21 @@ impl ChatServiceBuilder {
         let Some(folder) = self.data_dir.clone() else { return Ok(()) };
         let (needs_keys, needs_secret) = (self.keys.is_none(), self.jwt_secret.is_none());
         // A database that was written with a key is worth nothing under a new one.
-        let has_messages = match &self.store {
-            Some(store) => !store.walk_messages(None, 1).await.map_err(BuildError::Store)?.is_empty(),
-            None => false,
+        let is_store_in_use = match &self.store {
+            Some(store) if needs_keys => {
+                Some(encryption::is_in_use(&**store).await.map_err(BuildError::Store)?)
+            }
+            _ => None,
         };
-        let has_own_store = self.store.is_some();
         let read = {
             let folder = folder.clone();
             move || {
                 make_folder(&folder)?;
-                let database = folder.join("chat.db");
-                let may_be_new = if has_own_store { !has_messages } else { !database.exists() };
+                let is_in_use = is_store_in_use.unwrap_or_else(|| folder.join("chat.db").exists());
                 let keys = needs_keys.then(|| {
                     crate::secrets::read_or_make(
                         &folder.join("encryption-keys"),
-                        may_be_new,
+                        !is_in_use,
                         KeyRing::generate,
                     )
                 });

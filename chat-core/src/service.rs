@@ -8,7 +8,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     ChatServiceBuilder, Error, Limits, Result,
     auth::{Auth, Passwords, Revocations, Tokens},
-    encryption::{Binding, Encryption, KeyRing},
+    encryption::{Encryption, Opener},
     events::{Events, Hub, Typing},
     images::{CheckedImage, ImagePurpose, ImageStore},
     mail::Mailer,
@@ -160,7 +160,7 @@ pub(crate) struct Shared {
     pub(crate) mailer: Arc<dyn Mailer>,
     #[cfg_attr(not(feature = "http"), allow(dead_code))]
     pub(crate) shield: Arc<dyn Shield>,
-    pub(crate) keys: Arc<KeyRing>,
+    pub(crate) opener: Opener,
     pub(crate) tokens: Tokens,
     pub(crate) passwords: Passwords,
     pub(crate) revocations: Revocations,
@@ -217,13 +217,13 @@ impl Drop for Shared {
 /// From records to what clients see.
 #[derive(Debug, Clone)]
 pub(crate) struct View {
-    keys: Arc<KeyRing>,
+    opener: Opener,
     public_url: Arc<str>,
 }
 
 impl View {
-    pub(crate) fn new(keys: Arc<KeyRing>, public_url: &str) -> Self {
-        Self { keys, public_url: public_url.into() }
+    pub(crate) fn new(opener: Opener, public_url: &str) -> Self {
+        Self { opener, public_url: public_url.into() }
     }
 
     /// Where pictures of our own are, as clients see it.
@@ -237,11 +237,9 @@ impl View {
     }
 
     pub(crate) fn message(&self, record: MessageRecord) -> Message {
-        let opened = record.body.as_ref().map(|body| self.keys.open(&Binding::of(&record), body));
-        match opened {
-            None => self.message_with_text(record, None),
-            Some(Ok(text)) => self.message_with_text(record, Some(text)),
-            Some(Err(reason)) => {
+        match self.opener.text(&record) {
+            Ok(text) => self.message_with_text(record, text),
+            Err(reason) => {
                 tracing::warn!(message = %record.id, %reason, "a message can't be read");
                 Message { unreadable: true, ..self.message_with_text(record, None) }
             }

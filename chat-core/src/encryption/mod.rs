@@ -1,14 +1,22 @@
 //! Encryption of what people write: AES-256-GCM under a ring of keys.
 
+pub mod foreign;
+mod in_use;
 mod key_ring;
+mod opener;
 mod rotate;
 mod seal;
 
-pub(crate) use self::rotate::forget_other_keys;
 pub use self::{
+    foreign::ForeignText,
     key_ring::{EncryptionKey, InvalidKeys, KeyRing},
     rotate::RotationReport,
     seal::{Binding, Unreadable},
+};
+pub(crate) use self::{
+    in_use::{is_in_use, note_use},
+    opener::Opener,
+    rotate::forget_other_keys,
 };
 use crate::{Error, Result, service::Shared};
 
@@ -20,32 +28,34 @@ impl Encryption<'_> {
     /// Seals a text under the first key.
     #[must_use]
     pub fn seal(&self, binding: &Binding, text: &str) -> String {
-        self.0.keys.seal(binding, text)
+        self.0.opener.keys().seal(binding, text)
     }
 
-    /// Opens a sealed text.
+    /// Opens a sealed text, or one that another program wrote and a [`ForeignText`] of the service reads. What has the
+    /// form of a sealed text is never given to a `ForeignText`.
     ///
     /// # Errors
-    /// [`Unreadable`] when it was changed or moved, or its key is not in the ring.
+    /// [`Unreadable`] when it was changed or moved, its key is not in the ring, or it is neither of the two.
     pub fn open(&self, binding: &Binding, sealed: &str) -> Result<String, Unreadable> {
-        self.0.keys.open(binding, sealed)
+        self.0.opener.open(binding, sealed)
     }
 
-    /// Re-encrypts every message that is not under the first key, in small steps beside everything else.
+    /// Re-encrypts every message that is not under the first key, in small steps beside everything else. So also those
+    /// that a [`ForeignText`] of the service reads; the program that wrote them can't read them any more then.
     ///
     /// It keeps its place in the store: called again after a restart, or after a call whose future was dropped, it
     /// goes on from there. After a walk that came to its end it begins a new one. Calls at the same time wait for one
-    /// another. What no key opens is left as it is and counted.
+    /// another. What can't be read is left as it is and counted.
     ///
     /// # Errors
     /// When the store is unavailable, or the service shuts down; call it again later.
     pub async fn rotate(&self) -> Result<RotationReport> {
-        let (store, keys, gate) = (self.0.store.clone(), self.0.keys.clone(), self.0.rotation.clone());
+        let (store, opener, gate) = (self.0.store.clone(), self.0.opener.clone(), self.0.rotation.clone());
         let stop = self.0.stop.clone();
         let walk = async move {
             let _one_at_a_time = gate.lock().await;
             tokio::select! {
-                report = rotate::rotate(store, keys) => report,
+                report = rotate::rotate(store, opener) => report,
                 () = stop.cancelled() => Err(Error::unavailable("service: shutting down", None)),
             }
         };
@@ -53,10 +63,11 @@ impl Encryption<'_> {
     }
 
     /// Whether messages may be left that are not under the first key: no walk to it has come to its end yet.
+    /// Says nothing about what another program wrote since.
     ///
     /// # Errors
     /// When the store is unavailable.
     pub async fn is_rotation_pending(&self) -> Result<bool> {
-        rotate::is_pending(&*self.0.store, &self.0.keys).await
+        rotate::is_pending(&*self.0.store, self.0.opener.keys()).await
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Binding, KeyRing};
+use super::{Binding, KeyRing, Opener};
 use crate::{
     Result, StoreError,
     store::{BodyChange, MessagePosition, MessageRecord, Store},
@@ -22,7 +22,7 @@ pub struct RotationReport {
     pub seen: u64,
     /// Messages that are now under the first key and were not before.
     pub rewritten: u64,
-    /// Messages that no key in the ring opens; they stay as they are.
+    /// Messages that no key in the ring opens, nor a [`ForeignText`](super::ForeignText); they stay as they are.
     pub unreadable: u64,
 }
 
@@ -54,7 +54,8 @@ pub(crate) async fn forget_other_keys(store: &dyn Store, keys: &KeyRing) -> Resu
 }
 
 /// Walks all messages once, from where an unfinished walk to the same key stopped.
-pub(super) async fn rotate(store: Arc<dyn Store>, keys: Arc<KeyRing>) -> Result<RotationReport> {
+pub(super) async fn rotate(store: Arc<dyn Store>, opener: Opener) -> Result<RotationReport> {
+    let keys = opener.keys();
     let target = keys.first().id().to_owned();
     let mut progress = match load(&*store).await? {
         Some(progress) if progress.target == target && !progress.is_done => progress,
@@ -67,9 +68,10 @@ pub(super) async fn rotate(store: Arc<dyn Store>, keys: Arc<KeyRing>) -> Result<
         for message in &messages {
             progress.report.seen += 1;
             progress.after = Some(message.position());
-            let Some(old) = message.body.as_ref().filter(|body| !keys.is_current(body)) else { continue };
+            let is_due = |body: &&String| !body.is_empty() && !keys.is_current(body);
+            let Some(old) = message.body.as_ref().filter(is_due) else { continue };
             let binding = Binding::of(message);
-            match keys.open(&binding, old) {
+            match opener.open(&binding, old) {
                 Ok(text) => changes.push(BodyChange {
                     at: message.position(),
                     old: old.clone(),

@@ -38,8 +38,9 @@ impl Binding {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Unreadable {
-    /// It does not have the form that this crate writes.
-    #[error("not a sealed text")]
+    /// It does not have the form that this crate writes, nor one that a
+    /// [`ForeignText`](super::ForeignText) of the service reads.
+    #[error("not a sealed text, or not a whole one")]
     Malformed,
     /// It was sealed under a key that is not in the ring.
     #[error("sealed under a key that is not in the ring")]
@@ -100,6 +101,11 @@ impl KeyRing {
     pub(crate) fn is_current(&self, sealed: &str) -> bool {
         parts(sealed).is_some_and(|(id, _)| id == self.first().id())
     }
+}
+
+/// Whether this crate wrote it, be it readable or not.
+pub(super) fn is_our_form(body: &str) -> bool {
+    body.strip_prefix(VERSION).is_some_and(|rest| rest.starts_with('.'))
 }
 
 fn parts(sealed: &str) -> Option<(&str, &str)> {

@@ -82,7 +82,7 @@ impl Messages<'_> {
         let now = Timestamp::now();
         let (id, chat_id) = (MessageId::generate(now), ChatId::direct(sender, receiver));
         let binding = Binding { chat: chat_id, message: id, sender };
-        let body = draft.text.as_ref().map(|text| self.0.keys.seal(&binding, text));
+        let body = draft.text.as_ref().map(|text| self.0.opener.keys().seal(&binding, text));
         let message = NewMessage {
             id,
             chat_id,

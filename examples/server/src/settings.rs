@@ -7,7 +7,10 @@ use std::{
 
 use chat_core::{
     auth::JwtSecret,
-    encryption::KeyRing,
+    encryption::{
+        KeyRing,
+        foreign::{Aes256Key, AesCbc, AesGcm, CryptoJs},
+    },
     http::{HttpSettings, SameSite},
 };
 use clap::Parser;
@@ -37,6 +40,20 @@ pub struct Args {
     /// first start]
     #[arg(long, env = "ENCRYPTION_KEYS", hide_env_values = true)]
     pub encryption_keys: Option<String>,
+    /// Reads messages that a Node.js program wrote as `iv:ciphertext`, with AES-256-CBC: its key, as 64 hex
+    /// characters, in base64, or a text of 32 bytes [default: such messages are unreadable]
+    #[arg(long, env = "LEGACY_CBC_KEY", hide_env_values = true)]
+    pub legacy_cbc_key: Option<String>,
+    /// The same for `iv:tag:ciphertext`, with AES-256-GCM
+    #[arg(long, env = "LEGACY_GCM_KEY", hide_env_values = true)]
+    pub legacy_gcm_key: Option<String>,
+    /// The same for `U2FsdGVkX1…`, by CryptoJS with this passphrase
+    #[arg(long, env = "LEGACY_PASSPHRASE", hide_env_values = true)]
+    pub legacy_passphrase: Option<String>,
+    /// `on` re-encrypts those messages under the first of ENCRYPTION_KEYS, at each start; the program that wrote them
+    /// can't read them any more then [default: off]
+    #[arg(long, env = "LEGACY_REENCRYPT", hide_env_values = true)]
+    pub legacy_reencrypt: Option<String>,
     /// Origins whose pages may use the API, separated by commas [default: its own only]
     #[arg(long, env = "ALLOWED_ORIGINS")]
     pub allowed_origins: Option<String>,
@@ -104,6 +121,7 @@ pub struct Settings {
     pub database: Database,
     pub jwt_secret: Option<JwtSecret>,
     pub encryption_keys: Option<KeyRing>,
+    pub legacy: Legacy,
     pub http: HttpSettings,
     pub has_foreign_origins: bool,
     pub public_url: String,
@@ -138,6 +156,24 @@ impl Database {
             Some(path) if !path.is_empty() => Ok(Self::Sqlite(Some(PathBuf::from(path)))),
             _ => bad("DATABASE_URL", "it is neither `sqlite:<path>` nor `mongodb://…/<database>`"),
         }
+    }
+}
+
+/// Messages of a program that wrote to the database before, or still does.
+#[derive(Debug, Default)]
+#[allow(missing_docs, reason = "each is documented at `Args`")]
+pub struct Legacy {
+    pub cbc: Option<AesCbc>,
+    pub gcm: Option<AesGcm>,
+    pub crypto_js: Option<CryptoJs>,
+    pub reencrypt: bool,
+}
+
+impl Legacy {
+    /// Whether there are such messages, as far as the settings say.
+    #[must_use]
+    pub fn is_given(&self) -> bool {
+        self.cbc.is_some() || self.gcm.is_some() || self.crypto_js.is_some()
     }
 }
 
@@ -210,6 +246,7 @@ impl Args {
             database,
             jwt_secret,
             encryption_keys,
+            legacy: self.legacy()?,
             has_foreign_origins: !origins.is_empty(),
             http: HttpSettings::default()
                 .allowed_origins(origins)
@@ -219,6 +256,25 @@ impl Args {
             public_url: given(&self.public_url).unwrap_or_default().to_owned(),
             shield: choice("SHIELD", given(&self.shield), &[("on", true), ("off", false)], true)?,
         })
+    }
+
+    fn legacy(&self) -> Result<Legacy, BadSetting> {
+        let key = |name, value| {
+            given(value)
+                .map(|key| Aes256Key::parse(key).or_else(|error| bad(name, error.to_string())))
+                .transpose()
+        };
+        let switch = [("on", true), ("off", false)];
+        let legacy = Legacy {
+            cbc: key("LEGACY_CBC_KEY", &self.legacy_cbc_key)?.map(AesCbc::new),
+            gcm: key("LEGACY_GCM_KEY", &self.legacy_gcm_key)?.map(AesGcm::new),
+            crypto_js: given(&self.legacy_passphrase).map(CryptoJs::new),
+            reencrypt: choice("LEGACY_REENCRYPT", given(&self.legacy_reencrypt), &switch, false)?,
+        };
+        if legacy.reencrypt && !legacy.is_given() {
+            return bad("LEGACY_REENCRYPT", "`on` needs LEGACY_CBC_KEY, LEGACY_GCM_KEY or LEGACY_PASSPHRASE");
+        }
+        Ok(legacy)
     }
 }
 
@@ -281,11 +337,31 @@ mod tests {
         for args in [Args::default(), Args { port: some(" "), jwt_secret: some(""), ..Args::default() }] {
             let settings = args.check().unwrap();
             assert_eq!((settings.host.to_string().as_str(), settings.port), ("127.0.0.1", 3000));
-            assert!(settings.shield);
+            assert!(settings.shield && !settings.legacy.is_given());
             assert_eq!(settings.http, HttpSettings::default());
         }
         let open = Args { host: some("0.0.0.0"), ..Args::default() }.check().unwrap();
         assert_eq!(open.http, HttpSettings::default().cookie_secure(true), "secure where it is not loopback");
+    }
+
+    #[test]
+    fn each_legacy_key_is_a_decoder_and_none_is_shown() {
+        let key = "an old key of exactly 32 bytes!!";
+        for args in [
+            Args { legacy_cbc_key: some(key), ..Args::default() },
+            Args { legacy_gcm_key: some(key), legacy_reencrypt: some("off"), ..Args::default() },
+            Args { legacy_passphrase: some(key), legacy_reencrypt: some("on"), ..Args::default() },
+        ] {
+            let legacy = args.check().unwrap().legacy;
+            let given = |value: &Option<String>| value.is_some();
+            assert_eq!(legacy.cbc.is_some(), given(&args.legacy_cbc_key));
+            assert_eq!(legacy.gcm.is_some(), given(&args.legacy_gcm_key));
+            assert_eq!(legacy.crypto_js.is_some(), given(&args.legacy_passphrase));
+            assert_eq!(legacy.reencrypt, args.legacy_reencrypt.as_deref() == Some("on"));
+            assert!(legacy.is_given() && !format!("{legacy:?}").contains(key));
+        }
+        let bad = Args { legacy_cbc_key: some("too short"), ..Args::default() }.check().unwrap_err();
+        assert!(!bad.to_string().contains("too short"), "{bad}");
     }
 
     #[test]
@@ -298,6 +374,13 @@ mod tests {
             ("DATABASE_URL", Args { database_url: some("sqlite:"), ..base() }),
             ("JWT_SECRET", Args { jwt_secret: some("short"), ..base() }),
             ("ENCRYPTION_KEYS", Args { encryption_keys: some("a:b"), ..base() }),
+            ("LEGACY_CBC_KEY", Args { legacy_cbc_key: some("too short"), ..base() }),
+            ("LEGACY_GCM_KEY", Args { legacy_gcm_key: some("too short"), ..base() }),
+            ("LEGACY_REENCRYPT", Args { legacy_reencrypt: some("on"), ..base() }),
+            (
+                "LEGACY_REENCRYPT",
+                Args { legacy_reencrypt: some("maybe"), legacy_passphrase: some("x"), ..base() },
+            ),
             ("TRUSTED_PROXIES", Args { trusted_proxies: some("10.0.0.0/8,x"), ..base() }),
             ("COOKIE_SECURE", Args { cookie_secure: some("maybe"), ..base() }),
             ("COOKIE_SAME_SITE", Args { cookie_same_site: some("none"), ..base() }),
