@@ -1,4 +1,4 @@
-//! The store on MongoDB: the conformance suite, and what is special about a server.
+//! The store on MongoDB: the conformance suite, against a real server.
 
 #![cfg(feature = "mongodb")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
@@ -7,21 +7,21 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use chat_core::store::{MongoStore, Store, conformance::Harness};
+use chat_test_servers::MongoDatabase;
 
-struct Server(String);
+struct Database(MongoDatabase);
 
-impl Server {
+impl Database {
     fn new() -> Self {
-        let n = chat_core::MessageId::generate(chat_core::Timestamp::now());
-        Self(format!("mongodb://127.0.0.1:27999/t{n}?directConnection=true"))
+        Self(MongoDatabase::fresh())
     }
 }
 
 #[async_trait]
-impl Harness for Server {
+impl Harness for Database {
     async fn open(&self) -> Arc<dyn Store> {
-        Arc::new(MongoStore::connect(&self.0).await.expect("the store opens"))
+        Arc::new(MongoStore::connect(&self.0.uri()).await.expect("the store opens"))
     }
 }
 
-chat_core::conformance_tests!(Server::new());
+chat_core::conformance_tests!(Database::new());
