@@ -16,7 +16,7 @@ use futures_util::TryStreamExt;
 use mongodb::{
     Client, Database,
     bson::{Bson, Document, RawDocumentBuf, doc},
-    options::{ReadConcern, ReadPreference, SelectionCriteria},
+    options::{Hint, ReadConcern, ReadPreference, SelectionCriteria},
 };
 use tokio::{
     sync::Semaphore,
@@ -48,6 +48,8 @@ pub(super) struct Db {
     pub(super) stop: CancellationToken,
     /// The last call found no server.
     is_away: AtomicBool,
+    /// The server is no member of a replica set.
+    pub(super) is_alone: AtomicBool,
 }
 
 /// One call: what it does has a common end.
@@ -94,6 +96,7 @@ impl Db {
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             is_away: AtomicBool::new(false),
+            is_alone: AtomicBool::new(false),
         })
     }
 
@@ -158,7 +161,9 @@ impl Call {
 
     /// Those that a majority of the servers has: nothing can undo them any more.
     pub(super) async fn find_durable(&self, find: &Find) -> Result<Vec<Document>> {
-        self.find_with(find, Some(ReadConcern::majority())).await
+        // A server of its own knows no majority: what it has, it has.
+        let concern = self.db.is_alone.load(Ordering::Relaxed).then(ReadConcern::local);
+        self.find_with(find, Some(concern.unwrap_or_else(ReadConcern::majority))).await
     }
 
     async fn find_with(&self, find: &Find, concern: Option<ReadConcern>) -> Result<Vec<Document>> {
@@ -176,6 +181,9 @@ impl Call {
             }
             if let Some(limit) = find.limit {
                 action = action.limit(limit).batch_size(u32::try_from(limit).unwrap_or(u32::MAX));
+            }
+            if let Some(index) = find.hint {
+                action = action.hint(Hint::Name(index.to_owned()));
             }
             if let Some(concern) = &concern {
                 action = action.read_concern(concern.clone());

@@ -1,7 +1,7 @@
 //! The store on MongoDB: production's, and a drop-in on the data of a Node.js application that wrote with Mongoose.
 //!
-//! It needs a server of version 5.0 or later, alone or as a replica set; every write waits for a majority and its
-//! journal, every read asks the primary.
+//! It needs a server of version 5.0 or later, alone or as a replica set, and its collections not sharded: a `seq` and an
+//! e-mail are unique by index. Every write waits for a majority and its journal, every read asks the primary.
 //!
 //! # Collections
 //! `users` and `messages` are as Mongoose writes them, with a few fields more, so that a Mongoose application can go on
@@ -166,6 +166,8 @@ impl MongoStore {
 /// Whether the server can be written to now.
 async fn ready(call: &Call) -> Result<()> {
     let hello = call.command(&doc! { "hello": 1 }).await?;
+    let is_alone = !hello.contains_key("setName") && hello.get_str("msg").ok() != Some("isdbgrid");
+    call.db.is_alone.store(is_alone, Ordering::Relaxed);
     if hello.get_bool("isWritablePrimary").unwrap_or_default() {
         Ok(())
     } else {

@@ -22,10 +22,11 @@ pub(super) struct Find {
     pub(super) sort: Document,
     pub(super) projection: Option<Document>,
     pub(super) limit: Option<i64>,
+    pub(super) hint: Option<&'static str>,
 }
 
 fn find(collection: &'static str, filter: Document) -> Find {
-    Find { collection, filter, sort: Document::new(), projection: None, limit: None }
+    Find { collection, filter, sort: Document::new(), projection: None, limit: None, hint: None }
 }
 
 impl Find {
@@ -35,6 +36,10 @@ impl Find {
 
     fn limit(self, limit: usize) -> Self {
         Self { limit: Some(i64::try_from(limit).unwrap_or(i64::MAX).min(i64::from(i32::MAX - 1))), ..self }
+    }
+
+    fn hint(self, index: &'static str) -> Self {
+        Self { hint: Some(index), ..self }
     }
 
     fn only(self, projection: Document) -> Self {
@@ -156,6 +161,7 @@ pub(super) fn waiting(limit: usize) -> Find {
     find(MESSAGES, doc! { "seq": Bson::Null })
         .sort(doc! { "senderId": 1, "receiverId": 1, "createdAt": 1, "_id": 1 })
         .only(doc! { "senderId": 1, "receiverId": 1 })
+        .hint(WAITING)
         .limit(limit)
 }
 
@@ -164,6 +170,7 @@ pub(super) fn waiting_from(sender: UserId, receiver: UserId, limit: usize) -> Fi
     find(MESSAGES, doc! { "seq": Bson::Null, "senderId": sender, "receiverId": receiver })
         .sort(doc! { "createdAt": 1, "_id": 1 })
         .only(doc! { "senderId": 1, "receiverId": 1, "createdAt": 1, "chatId": 1 })
+        .hint(WAITING)
         .limit(limit)
 }
 

@@ -175,7 +175,7 @@ async fn documents_that_make_no_sense() {
     let chat = ChatId::direct(id(1), id(2));
     assert_eq!(texts(&store, chat).await, ["7"]);
     assert_eq!(all(&store.inner.db, "messages").await.len(), 5, "all are still there");
-    assert_eq!(append(&store, message(id(1), id(2))).await.is_ok(), true);
+    assert!(append(&store, message(id(1), id(2))).await.is_ok());
     assert!(store.walk_messages(None, 1).await.unwrap().len() == 1);
     assert!(store.users_by_name(id(1), None, 10).await.unwrap().len() >= 2);
 }

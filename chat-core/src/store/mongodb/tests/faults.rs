@@ -118,9 +118,9 @@ async fn a_server_that_is_away() {
     append(&store, message(ann, bob)).await.unwrap();
     for hangs in [false, true] {
         if hangs {
-            server.pause()
+            server.pause();
         } else {
-            server.kill()
+            server.kill();
         }
         let new = message(ann, bob);
         let sent = append(&store, new.clone()).await;
@@ -128,9 +128,9 @@ async fn a_server_that_is_away() {
         assert!(matches!(store.user(ann).await, Err(StoreError::Unavailable(_))));
         assert!(matches!(store.ping().await, Err(StoreError::Unavailable(_))));
         if hangs {
-            server.resume()
+            server.resume();
         } else {
-            server.restart()
+            server.restart();
         }
         until(async || store.ping().await.ok()).await;
         // Whether the first attempt came through or not: once.

@@ -25,6 +25,9 @@ async fn plan(store: &MongoStore, find: &queries::Find) -> Vec<String> {
     if let Some(limit) = find.limit {
         command.insert("limit", limit);
     }
+    if let Some(hint) = find.hint {
+        command.insert("hint", hint);
+    }
     let explain = doc! { "explain": command, "verbosity": "queryPlanner" };
     let answer: Document = store.inner.db.database.run_command(explain).await.unwrap();
     let plan = answer.get_document("queryPlanner").unwrap().get("winningPlan").unwrap().clone();
