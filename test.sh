@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # All checks of the project, in one command: ./test.sh
 #
-# Installs what is missing (as root, by apt), builds, lints, and runs every test against real servers. Each step is
-# printed before it runs, and a step that fails is named.
+# Installs what is missing (by apt as root, and tools of the tests into a folder of the user's cache), builds, lints, and
+# runs every test against real servers. Each step is printed before it runs, and a step that fails is named.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -51,13 +51,34 @@ has cc || need cc build-essential
 need make make
 need node nodejs npm
 need npm npm
-node_major=$(node --print 'process.versions.node.split(".")[0]')
-if [ "$node_major" -lt 20 ]; then
-    echo "node $node_major is too old: the test runner needs 20 or later." >&2
+if [ "$(node --print 'const [major, minor] = process.versions.node.split("."); +major * 100 + +minor >= 2019')" != true ]; then
+    echo "node $(node --version) is too old: mongoose and the test runner need 20.19 or later." >&2
     exit 1
 fi
 
-step 'the JavaScript client of the tests'
+# A program of its own, never linked: a server that speaks MongoDB's protocol, which the tests kill and start again.
+# The version is the one in tests/servers/src/mongo.rs.
+tools=${CHAT_TEST_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/chat-tests}
+mkdir -p "$tools"
+tools=$(cd "$tools" && pwd)
+export CHAT_TEST_TOOLS=$tools
+secantus=0.5.3-beta.196
+step "the MongoDB server of the tests: secantus-mdb $secantus (minutes, once)"
+if [ -x "$tools/secantus-mdb-$secantus/bin/secantusd-rs" ]; then
+    echo "It is in $tools."
+else
+    has c++ || need c++ build-essential
+    need cmake cmake
+    # From outside the repository, whose settings are not for this; it declares a newer Rust than it needs.
+    (
+        cd "$tools"
+        env -u CARGO_TARGET_DIR -u CARGO_BUILD_TARGET_DIR -u RUSTFLAGS -u RUSTUP_TOOLCHAIN \
+            cargo install secantus-mdb --version "=$secantus" --locked --ignore-rust-version \
+            --root "$tools/secantus-mdb-$secantus"
+    )
+fi
+
+step 'the JavaScript programs of the tests'
 npm ci --prefix tests/js --no-audit --no-fund
 
 step 'format'
@@ -67,7 +88,7 @@ step 'lints'
 cargo clippy --workspace --all-targets --all-features -- -D warnings
 cargo clippy --workspace --all-targets -- -D warnings
 
-for features in '' sqlite foreign-text http socketio conformance; do
+for features in '' sqlite mongodb foreign-text http socketio conformance; do
     step "chat-core with ${features:-no feature} alone"
     cargo check --package chat-core --no-default-features --features "$features"
 done
