@@ -46,6 +46,7 @@ pub use self::{
     token::{claims, sign_hs256, sign_hs512, unsigned},
     wait::{DEADLINE, next_millisecond, until},
 };
+pub use chat_test_servers::{MongoDatabase, MongoServer};
 pub use serde_json::{Value, json};
 
 /// Runs one test on one target; a test that hangs fails.
@@ -69,14 +70,14 @@ where
 macro_rules! for_each_target {
     ($($test:ident),+ $(,)?) => {
         $crate::tests_on!(axum_sqlite = AxumSqlite: $($test),+);
+        $crate::tests_on!(axum_mongo = AxumMongo: $($test),+);
     };
 }
 
-/// The tests of one target, in a module with its name.
-#[doc(hidden)]
+/// The tests of one target, in a module with its name; for what only that target has.
 #[macro_export]
 macro_rules! tests_on {
-    ($module:ident = $target:ident: $($test:ident),+) => {
+    ($module:ident = $target:ident: $($test:ident),+ $(,)?) => {
         mod $module {
             $(
                 #[test]

@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use chat_test_servers::MongoDatabase;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
@@ -25,6 +26,8 @@ pub struct Server {
     base: Base,
     http: reqwest::Client,
     dir: TempDir,
+    /// It lives as long as the last server on it.
+    database: Option<Arc<MongoDatabase>>,
 }
 
 impl Server {
@@ -34,21 +37,41 @@ impl Server {
 
     /// Starts this program instead of the one that the target would build.
     pub async fn start_program(program: PathBuf, target: Target, settings: &[(&str, &str)]) -> Self {
-        let dir = tempfile::Builder::new().prefix("chat-test-").tempdir().unwrap();
-        let mut all = target.settings(dir.path());
+        let is_database_given = settings.iter().any(|(key, _)| *key == "DATABASE_URL");
+        let database = if is_database_given { None } else { target.database() };
+        let mut all: Vec<(String, String)> =
+            database.iter().map(|database| ("DATABASE_URL".to_owned(), database.uri())).collect();
         let defaults =
             [("HOST", "127.0.0.1"), ("PORT", "0"), ("SHIELD", "off"), ("RUST_LOG", "info,chat_core=debug")];
         for (key, value) in defaults.iter().chain(settings) {
             all.retain(|(present, _)| present != key);
             all.push(((*key).to_owned(), (*value).to_owned()));
         }
+        Self::with(program, all, database.map(Arc::new)).await
+    }
+
+    /// One more process with the same settings, and so on the same database, with a data folder of its own. To read
+    /// and to let in the same, both need the same `JWT_SECRET` and `ENCRYPTION_KEYS`.
+    pub async fn beside(&self) -> Self {
+        for needed in ["JWT_SECRET", "ENCRYPTION_KEYS"] {
+            assert!(self.settings.iter().any(|(key, _)| key == needed), "{needed} is not among the settings");
+        }
+        Self::with(self.program.clone(), self.settings.clone(), self.database.clone()).await
+    }
+
+    async fn with(
+        program: PathBuf,
+        settings: Vec<(String, String)>,
+        database: Option<Arc<MongoDatabase>>,
+    ) -> Self {
+        let dir = tempfile::Builder::new().prefix("chat-test-").tempdir().unwrap();
         let http = reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .timeout(2 * DEADLINE)
             .build()
             .unwrap();
-        let mut server = Self { program, settings: all, child: None, base: Base::default(), http, dir };
+        let mut server = Self { program, settings, child: None, base: Base::default(), http, dir, database };
         server.launch().await;
         server
     }
@@ -122,6 +145,15 @@ impl Server {
     #[must_use]
     pub fn data_dir(&self) -> PathBuf {
         self.dir.path().join("data")
+    }
+
+    /// Its database, on a target that has one.
+    ///
+    /// # Panics
+    /// On another target, and where the test gave a `DATABASE_URL` itself.
+    #[must_use]
+    pub fn mongo(&self) -> &MongoDatabase {
+        self.database.as_deref().expect("a MongoDB database of its own")
     }
 
     /// All that it has printed so far, over all its starts.

@@ -2,11 +2,12 @@
 
 use std::{
     collections::HashMap,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Command, Stdio},
     sync::{LazyLock, Mutex},
 };
 
+use chat_test_servers::MongoDatabase;
 use serde_json::Value;
 
 use crate::Server;
@@ -16,35 +17,36 @@ use crate::Server;
 pub enum Target {
     /// The axum server on the embedded SQLite store.
     AxumSqlite,
+    /// The axum server on MongoDB.
+    AxumMongo,
 }
 
 impl Target {
     /// All of them.
-    pub const ALL: &'static [Self] = &[Self::AxumSqlite];
+    pub const ALL: &'static [Self] = &[Self::AxumSqlite, Self::AxumMongo];
 
     /// Its name, for failures and for the load tool.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::AxumSqlite => "axum_sqlite",
+            Self::AxumMongo => "axum_mongo",
         }
     }
 
     /// The cargo package and the binary in it.
     const fn binary(self) -> (&'static str, &'static str) {
         match self {
-            Self::AxumSqlite => ("chat-server", "server"),
+            Self::AxumSqlite | Self::AxumMongo => ("chat-server", "server"),
         }
     }
 
-    /// Settings that choose the store, for a server whose data is in `data`.
-    pub(crate) fn settings(self, data: &Path) -> Vec<(String, String)> {
+    /// The database of one server, where it needs one beside its data folder.
+    pub(crate) fn database(self) -> Option<MongoDatabase> {
         match self {
             // SQLite in DATA_DIR is the default: that it needs no setting is part of what is tested.
-            Self::AxumSqlite => {
-                let _ = data;
-                Vec::new()
-            }
+            Self::AxumSqlite => None,
+            Self::AxumMongo => Some(MongoDatabase::fresh()),
         }
     }
 
@@ -53,12 +55,12 @@ impl Target {
     /// `CHAT_TEST_SERVER` names another program to be tested instead.
     #[must_use]
     pub fn program(self) -> PathBuf {
-        static BUILT: LazyLock<Mutex<HashMap<Target, PathBuf>>> = LazyLock::new(Mutex::default);
+        static BUILT: LazyLock<Mutex<HashMap<(&str, &str), PathBuf>>> = LazyLock::new(Mutex::default);
         if let Some(program) = std::env::var_os("CHAT_TEST_SERVER") {
             return program.into();
         }
         let mut built = BUILT.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        built.entry(self).or_insert_with(|| build(self.binary(), !cfg!(debug_assertions))).clone()
+        built.entry(self.binary()).or_insert_with(|| build(self.binary(), !cfg!(debug_assertions))).clone()
     }
 
     /// The program in release mode, for measuring.
@@ -72,7 +74,7 @@ impl Target {
         Server::start(self, &[]).await
     }
 
-    /// A fresh server with these settings on top.
+    /// A fresh server with these settings on top; with a `DATABASE_URL` among them it gets no database of its own.
     pub async fn start_with(self, settings: &[(&str, &str)]) -> Server {
         Server::start(self, settings).await
     }
