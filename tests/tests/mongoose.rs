@@ -7,8 +7,8 @@ use std::{
 };
 
 use chat_tests::{
-    Client, DEADLINE, MongoDatabase, MongoServer, Person, SECRETS, Server, Signup, Target, Value, json, shape,
-    tests_on, until,
+    Client, DEADLINE, MongoDatabase, MongoServer, Person, SECRETS, Server, Signup, Target, Value, json,
+    shape, tests_on, until,
 };
 use mongodb::{
     Collection,
@@ -50,7 +50,8 @@ impl App {
         let mut stdin = node.stdin.take().unwrap();
         stdin.write_all(input.to_string().as_bytes()).await.unwrap();
         drop(stdin);
-        let output = tokio::time::timeout(2 * DEADLINE, node.wait_with_output()).await.expect("it ends").unwrap();
+        let output =
+            tokio::time::timeout(2 * DEADLINE, node.wait_with_output()).await.expect("it ends").unwrap();
         let (said, wrong) =
             (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert!(output.status.success(), "{command}: {}\n{wrong}", output.status);
@@ -143,7 +144,8 @@ async fn an_application_moves_over(target: Target) {
     let wrong = json!({ "email": "ann@example.org", "password": "abc124" });
     client.post("/api/auth/login", wrong).await.refused(401, "invalid_credentials");
     assert_eq!(ann.user["profilePic"], "");
-    let (bob, cid, dee_in) = (login(&client, "Bob").await, login(&client, "Cid").await, login(&client, "Dee").await);
+    let (bob, cid, dee_in) =
+        (login(&client, "Bob").await, login(&client, "Cid").await, login(&client, "Dee").await);
     assert_eq!([bob.id(), dee_in.id()], [users[1].as_str().unwrap(), dee.as_str()]);
     assert_eq!(cid.user["profilePic"], "https://res.cloudinary.com/demo/image/upload/v1/cid.png");
     assert_eq!(dee_in.user["profilePic"], "");
@@ -286,7 +288,8 @@ async fn re_encrypted_texts_need_no_old_keys(target: Target) {
 
     let switch = [("LEGACY_REENCRYPT", "on")];
     let server = server_on(target, &app.uri, &[&SECRETS[..], &OLD_KEYS, &switch].concat()).await;
-    until("all to be re-encrypted", || async { (app.count(is_ours.clone()).await == 450).then_some(()) }).await;
+    until("all to be re-encrypted", || async { (app.count(is_ours.clone()).await == 450).then_some(()) })
+        .await;
     drop(server);
 
     let server = server_on(target, &app.uri, &SECRETS).await;
@@ -320,7 +323,9 @@ async fn emails_that_differ_only_in_case(target: Target) {
     assert_eq!(people[1].say(&people[0], "which of us").await["receiverId"], users[0].as_str());
     until("the log to name them", || async {
         let log = server.log();
-        log.lines().any(|line| line.contains("WARN") && forms.iter().all(|(email, _)| line.contains(email))).then_some(())
+        log.lines()
+            .any(|line| line.contains("WARN") && forms.iter().all(|(email, _)| line.contains(email)))
+            .then_some(())
     })
     .await;
     // No third one.
@@ -342,7 +347,10 @@ async fn an_email_that_is_there_twice_stops_the_start(target: Target) {
     for part in ["DATABASE_URL", "`users`", "email", "ann@example.org", &twins[0], &twins[1]] {
         assert!(said.contains(part), "{part} is not named: {said}");
     }
-    assert!(!said.contains("panicked") && !said.contains("bob@example.org") && !said.contains("$2"), "{said}");
+    assert!(
+        !said.contains("panicked") && !said.contains("bob@example.org") && !said.contains("$2"),
+        "{said}"
+    );
     // Once it is mended, it starts.
     let twin = mongodb::bson::oid::ObjectId::parse_str(&twins[1]).unwrap();
     app.collection("users").await.delete_one(doc! { "_id": twin }).await.unwrap();
