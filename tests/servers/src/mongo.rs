@@ -2,7 +2,6 @@
 
 use std::{ffi::OsString, path::Path};
 
-use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::{ports, process::Process, tools};
@@ -65,12 +64,12 @@ impl MongoServer {
 
     /// SIGSTOP: it is there, and does not answer.
     pub fn pause(&self) {
-        self.running().signal(Signal::STOP);
+        self.running().pause();
     }
 
     /// SIGCONT: it goes on.
     pub fn resume(&self) {
-        self.running().signal(Signal::CONT);
+        self.running().resume();
     }
 
     fn running(&self) -> &Process {

@@ -69,9 +69,23 @@ impl Process {
         }
     }
 
-    /// SIGSTOP or SIGCONT.
-    pub(crate) fn signal(&self, signal: Signal) {
-        kill_process(self.server, signal).expect("the server runs");
+    /// SIGSTOP, and every thread of it stands still: one that is on another core goes on for a moment.
+    pub(crate) fn pause(&self) {
+        kill_process(self.server, Signal::STOP).expect("the server runs");
+        let tasks = format!("/proc/{}/task", self.server.as_raw_nonzero());
+        let is_stopped = |task: std::fs::DirEntry| {
+            let stat = std::fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+            stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('T'))
+        };
+        // Where there is no /proc, it has to be believed.
+        while std::fs::read_dir(&tasks).is_ok_and(|mut all| !all.all(|task| task.is_ok_and(is_stopped))) {
+            std::thread::yield_now();
+        }
+    }
+
+    /// SIGCONT.
+    pub(crate) fn resume(&self) {
+        kill_process(self.server, Signal::CONT).expect("the server runs");
     }
 }
 

@@ -38,13 +38,15 @@ pub(super) async fn adopt(
 ) -> Result<u64> {
     let (mut adopted, mut pause) = (0, Duration::from_millis(5));
     loop {
-        let batch = oldest(call, pair).await?;
-        let (Some(first), Some(last)) = (batch.first(), batch.last()) else { return Ok(adopted) };
-        let chat_id = last.chat_id.clone();
+        // The end first, and what waits after it: whatever another process has adopted meanwhile stands behind that
+        // end, so a place that is still free is the right one.
         let mut tail = match inner.tails.tail(call, chat).await? {
             Some(tail) => tail,
             None => Tail::empty(pair.to_vec()),
         };
+        let batch = oldest(call, pair).await?;
+        let (Some(first), Some(last)) = (batch.first(), batch.last()) else { return Ok(adopted) };
+        let chat_id = last.chat_id.clone();
         if tail.last_seq == 0 || tail.chat_id != chat_id {
             let also = chat_id.clone().map_or_else(Document::new, |chat_id| doc! { "chatId": chat_id });
             make_members(call, chat, pair, first.at, also).await?;
