@@ -25,11 +25,13 @@ mod names;
 mod person;
 mod raw;
 mod reply;
+mod secrets;
 mod server;
 mod target;
 mod token;
 mod wait;
 
+pub mod ledger;
 pub mod measure;
 pub mod pictures;
 pub mod shape;
@@ -41,6 +43,7 @@ pub use self::{
     person::Person,
     raw::{RawConnection, RawReply},
     reply::{Fetched, Reply},
+    secrets::SECRETS,
     server::Server,
     target::Target,
     token::{claims, sign_hs256, sign_hs512, unsigned},

@@ -4,7 +4,7 @@ use std::ops::Deref;
 
 use serde_json::{Value, json};
 
-use crate::{Client, Reply, Signup, shape, until};
+use crate::{Client, Reply, Server, Signup, shape, until};
 
 /// Somebody signed up; as a [`Client`], signed in by cookie.
 #[derive(Debug, Clone)]
@@ -43,13 +43,23 @@ impl Person {
 
     /// Another session of the same person.
     pub async fn login(&self) -> Self {
-        let body = json!({ "email": self.form.email, "password": self.form.password });
-        let client = self.anonymous();
+        Self::login_as(&self.anonymous(), self.form.clone()).await
+    }
+
+    /// Signs in somebody who has an account.
+    pub async fn login_as(client: &Client, form: Signup) -> Self {
+        let body = json!({ "email": form.email, "password": form.password });
         let reply = patient(|| client.post("/api/auth/login", body.clone())).await;
         let token = reply.token();
         let user = reply.ok(200);
         shape::user(&user);
-        Self { client: self.client.with_cookie(&token), form: self.form.clone(), user, token }
+        Self { client: client.with_cookie(&token), form, user, token }
+    }
+
+    /// The same person on another server that knows them.
+    #[must_use]
+    pub fn at(&self, server: &Server) -> Self {
+        Self { client: server.client().with_cookie(&self.token), ..self.clone() }
     }
 
     /// Their id.

@@ -224,6 +224,7 @@ impl Drop for Server {
         }
         for (secret, what) in [
             (PASSWORD_MARK, "a password"),
+            ("$2a$", "a password hash"),
             ("$2b$", "a password hash"),
             ("eyJ", "a token"),
             ("panicked at", "a panic"),

@@ -1,30 +1,21 @@
 //! SIGKILL under load: what was acknowledged is there, once, in order, and nothing has a hole.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at what is not as it should be")]
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
-use chat_tests::{Person, Server, Target, Value, for_each_target, json, sio, until};
+use chat_tests::{
+    Person, Server, Target, for_each_target, json,
+    ledger::{Ledger, conversations},
+    sio, until,
+};
 
 const ROUNDS: usize = 5;
 const SENDERS: usize = 16;
 /// Acknowledgements in a round before it is cut.
 const ENOUGH: usize = 120;
-
-/// What the senders know: every key that they used, and the message where it was acknowledged.
-type Ledger = Arc<Mutex<BTreeMap<String, Sent>>>;
-
-#[derive(Debug, Clone)]
-struct Sent {
-    from: usize,
-    to: usize,
-    acknowledged: Option<Value>,
-}
 
 struct Round {
     stop: AtomicBool,
@@ -40,14 +31,13 @@ async fn sender(round: Arc<Round>, ledger: Ledger, people: Arc<Vec<Person>>, num
         }
         let to = (from + 1 + i % (people.len() - 1)) % people.len();
         let key = format!("{name}-{i}");
-        ledger.lock().unwrap().insert(key.clone(), Sent { from, to, acknowledged: None });
-        let body = json!({ "text": key, "clientId": key });
+        let body = ledger.begin(&key, from, to);
         if let Ok(reply) = people[from].try_post(&people[to].inbox(), body).await {
             if reply.status == 503 {
                 continue;
             }
             let message = reply.ok(201);
-            ledger.lock().unwrap().get_mut(&key).unwrap().acknowledged = Some(message);
+            ledger.acknowledge(&key, message);
             round.acknowledged.fetch_add(1, Ordering::Relaxed);
         } else {
             // The server is gone, or about to be: this sender's keep-alive connection has ended.
@@ -76,40 +66,6 @@ async fn round(server: &mut Server, ledger: &Ledger, people: &Arc<Vec<Person>>, 
     server.restart().await;
 }
 
-/// Every conversation, read from one side, by the pair of people.
-async fn conversations(people: &[Person]) -> BTreeMap<(usize, usize), Vec<Value>> {
-    let mut all = BTreeMap::new();
-    for a in 0..people.len() {
-        for b in a + 1..people.len() {
-            let messages = people[a].whole_conversation(&people[b]).await;
-            assert_eq!(people[b].whole_conversation(&people[a]).await, messages);
-            all.insert((a, b), messages);
-        }
-    }
-    all
-}
-
-fn check(ledger: &Ledger, all: &BTreeMap<(usize, usize), Vec<Value>>) {
-    let mut by_key = BTreeMap::new();
-    for messages in all.values() {
-        let seqs: Vec<u64> = messages.iter().map(|message| message["seq"].as_u64().unwrap()).collect();
-        assert_eq!(seqs, (1..=seqs.len() as u64).collect::<Vec<_>>(), "a hole, a repeat or a disorder");
-        for message in messages {
-            let key = message["clientId"].as_str().unwrap().to_owned();
-            assert_eq!(message["text"], key, "a text that is not its own");
-            assert!(by_key.insert(key, message).is_none(), "a message is there twice: {message}");
-        }
-    }
-    let ledger = ledger.lock().unwrap();
-    for (key, sent) in ledger.iter() {
-        if let Some(acknowledged) = &sent.acknowledged {
-            assert_eq!(by_key.get(key), Some(&acknowledged), "acknowledged, and not there as it was");
-        }
-    }
-    let known: BTreeSet<&String> = ledger.keys().collect();
-    assert!(by_key.keys().all(|key| known.contains(key)), "a message that nobody sent");
-}
-
 async fn acknowledged_messages_survive_kills(target: Target) {
     let mut server = target.start().await;
     let mut people = Vec::new();
@@ -120,29 +76,10 @@ async fn acknowledged_messages_survive_kills(target: Target) {
     let ledger = Ledger::default();
     for number in 0..ROUNDS {
         round(&mut server, &ledger, &people, number).await;
-        check(&ledger, &conversations(&people).await);
+        ledger.check(&conversations(&people).await);
     }
-    // What was not acknowledged is sent again, as a client does it: each key makes one message, new or not.
-    let open: Vec<(String, Sent)> = ledger
-        .lock()
-        .unwrap()
-        .iter()
-        .filter(|(_, sent)| sent.acknowledged.is_none())
-        .map(|(key, sent)| (key.clone(), sent.clone()))
-        .collect();
-    assert!(!open.is_empty(), "the kills did not cut anything off");
-    for (key, sent) in open {
-        let body = json!({ "text": key, "clientId": key });
-        for is_again in [false, true] {
-            let reply = people[sent.from].post(&people[sent.to].inbox(), body.clone()).await;
-            assert!(reply.status == 200 || (reply.status == 201 && !is_again), "{}", reply.body);
-            let message = reply.body["data"].clone();
-            ledger.lock().unwrap().get_mut(&key).unwrap().acknowledged = Some(message);
-        }
-    }
-    let all = conversations(&people).await;
-    check(&ledger, &all);
-    assert_eq!(all.values().map(Vec::len).sum::<usize>(), ledger.lock().unwrap().len());
+    assert!(ledger.open() > 0, "the kills did not cut anything off");
+    ledger.settle(&people).await;
 }
 
 async fn a_message_acknowledged_on_a_socket_survives_a_kill(target: Target) {
