@@ -13,6 +13,8 @@ use crate::{
 /// Messages per step: small enough that other writers hardly wait.
 const STEP: usize = 200;
 const NOTE: &str = "encryption.rotation";
+/// Messages that can't be read are named in the log up to so many.
+const NAMED: u64 = 20;
 
 /// How a rotation ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,7 +81,10 @@ pub(super) async fn rotate(store: Arc<dyn Store>, opener: Opener) -> Result<Rota
                 }),
                 Err(reason) => {
                     progress.report.unreadable += 1;
-                    tracing::warn!(message = %message.id, %reason, "a message can't be re-encrypted");
+                    // The first few by name; all of them in the report.
+                    if progress.report.unreadable <= NAMED {
+                        tracing::warn!(message = %message.id, %reason, "a message can't be re-encrypted");
+                    }
                 }
             }
         }

@@ -3,7 +3,12 @@
 //! So the events of a chat leave in the order in which they were committed; what waits while the store is busy goes
 //! into its next transaction together; and a caller who hangs up cancels nothing, because the work is the lane's.
 
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::{
+    collections::HashMap,
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures_util::{FutureExt, future::join_all};
 use tokio::sync::{mpsc, oneshot};
@@ -21,6 +26,9 @@ use crate::{
 const WAITING: usize = 4096;
 /// Messages that go to the store in one call.
 const BATCH: usize = 512;
+/// How often to look up what is doubtful, and after how long it is taken as not there.
+const DOUBT: Duration = Duration::from_secs(1);
+const DOUBT_ENDS: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
 pub(crate) struct Log {
@@ -45,7 +53,8 @@ impl Log {
     ) -> Self {
         let lane = |_| {
             let (sender, jobs) = mpsc::channel(WAITING);
-            let lane = Lane { store: store.clone(), hub: hub.clone(), view: view.clone() };
+            let (store, hub, view) = (store.clone(), hub.clone(), view.clone());
+            let lane = Lane { store, hub, view, doubtful: HashMap::new() };
             tasks.spawn(lane.run(jobs, stop.clone()));
             sender
         };
@@ -86,11 +95,14 @@ struct Lane {
     store: Arc<dyn Store>,
     hub: Arc<Hub>,
     view: View,
+    /// Messages of which the store could not say whether they were appended. Where one was, its receiver must hear of
+    /// it, though its sender was told otherwise.
+    doubtful: HashMap<MessageId, Instant>,
 }
 
 impl Lane {
     /// Works until the service stops, and then to the end of what was taken in.
-    async fn run(self, mut jobs: mpsc::Receiver<Job>, stop: CancellationToken) {
+    async fn run(mut self, mut jobs: mpsc::Receiver<Job>, stop: CancellationToken) {
         let mut waiting = Vec::new();
         loop {
             tokio::select! {
@@ -98,6 +110,10 @@ impl Lane {
                 taken = jobs.recv_many(&mut waiting, BATCH) => if taken == 0 { return },
                 () = stop.cancelled(), if !jobs.is_closed() => {
                     jobs.close();
+                    continue;
+                }
+                () = tokio::time::sleep(DOUBT), if !self.doubtful.is_empty() && !jobs.is_closed() => {
+                    self.resolve().await;
                     continue;
                 }
             }
@@ -109,7 +125,24 @@ impl Lane {
         }
     }
 
-    async fn work(&self, jobs: impl Iterator<Item = Job>) {
+    /// Looks up what is doubtful, and tells of what is there.
+    async fn resolve(&mut self) {
+        let ids: Vec<MessageId> = self.doubtful.keys().copied().collect();
+        for id in ids {
+            match self.store.message(id).await {
+                Ok(Some(record)) => {
+                    self.doubtful.remove(&id);
+                    self.tell(&self.view.message(record), None);
+                }
+                // An attempt may be under way still.
+                Ok(None) => self.doubtful.retain(|known, since| *known != id || since.elapsed() < DOUBT_ENDS),
+                // As long as the store is away there is nothing to learn.
+                Err(_) => return,
+            }
+        }
+    }
+
+    async fn work(&mut self, jobs: impl Iterator<Item = Job>) {
         let (mut messages, mut appends, mut deletes) = (Vec::new(), Vec::new(), Vec::new());
         for job in jobs {
             match job {
@@ -121,37 +154,54 @@ impl Lane {
             }
         }
         if !messages.is_empty() {
+            let ids: Vec<MessageId> = messages.iter().map(|message| message.id).collect();
             let outcomes = self.store.append(messages).await;
-            for (outcome, (text, from, reply)) in outcomes.into_iter().zip(appends) {
+            for ((id, outcome), (text, from, reply)) in ids.into_iter().zip(outcomes).zip(appends) {
+                if matches!(outcome, Err(StoreError::Uncertain(_))) && self.doubtful.len() < WAITING {
+                    self.doubtful.insert(id, Instant::now());
+                }
                 // The other end may have hung up; the message stands all the same.
                 let _ = reply.send(self.appended(outcome, text, from));
             }
         }
         // Of one message at a time the order does not matter, and together they share a transaction.
+        let lane = &*self;
         let deletes = deletes.into_iter().map(|(id, to, reply)| async move {
-            let _ = reply.send(self.delete(id, to).await);
+            let _ = reply.send(lane.delete(id, to).await);
         });
         join_all(deletes).await;
     }
 
     fn appended(
-        &self,
+        &mut self,
         outcome: Result<Appended, StoreError>,
         text: Option<String>,
         from: Option<ConnectionId>,
     ) -> Result<Sent> {
         match outcome? {
-            Appended::Repeat(record) => Ok(Sent { message: self.view.message(record), is_repeat: true }),
+            Appended::Repeat(record) => {
+                let message = self.view.message(record);
+                // The first attempt was in doubt: this is how its sender, and everybody else, learns of it.
+                if self.doubtful.remove(&message.id).is_some() {
+                    self.tell(&message, from);
+                }
+                Ok(Sent { message, is_repeat: true })
+            }
             Appended::New(record) => {
                 let message = self.view.message_with_text(record, text);
-                let event = SharedEvent::new(Event::MessageSent(message.clone()));
-                if let Some(receiver) = message.receiver_id {
-                    self.hub.deliver(receiver, &event, None);
-                }
-                self.hub.deliver(message.sender_id, &event, from);
+                self.tell(&message, from);
                 Ok(Sent { message, is_repeat: false })
             }
         }
+    }
+
+    /// Everybody whom it concerns but the connection `from`.
+    fn tell(&self, message: &Message, from: Option<ConnectionId>) {
+        let event = SharedEvent::new(Event::MessageSent(message.clone()));
+        if let Some(receiver) = message.receiver_id {
+            self.hub.deliver(receiver, &event, None);
+        }
+        self.hub.deliver(message.sender_id, &event, from);
     }
 
     async fn delete(&self, id: MessageId, to: Vec<UserId>) -> Result<(Message, Deletion)> {

@@ -1,5 +1,7 @@
 //! From settings to a service.
 
+use std::time::Duration;
+
 use chat_core::{
     BuildError, ChatService, StoreError,
     encryption::RotationReport,
@@ -51,12 +53,17 @@ pub async fn service(settings: &Settings) -> Result<ChatService, BuildError> {
     let chat = builder.build().await?;
     let (rotating, when) = (chat.clone(), Rotation::of(legacy));
     tokio::spawn(async move {
-        if let Err(error) = rotate(&rotating, when).await {
-            tracing::warn!(%error, "the rotation stopped; it goes on at the next start");
+        // It goes on where it was.
+        while let Err(error) = rotate(&rotating, when).await {
+            tracing::warn!(%error, "the rotation stopped; it goes on in a moment, or at the next start");
+            tokio::time::sleep(ROTATION_PAUSE).await;
         }
     });
     Ok(chat)
 }
+
+/// Before a rotation that an outage stopped is begun again.
+const ROTATION_PAUSE: Duration = Duration::from_secs(10);
 
 /// When messages are re-encrypted under the first key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,10 +4,14 @@
 //! else was faster; then the log is followed to its end, and it is tried again. Messages of one chat go in one ordered
 //! insert, which stops at the first that fails: so there is never a hole.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    time::Duration,
+};
 
 use futures_util::future::{join, join_all};
 use mongodb::bson::doc;
+use tokio::time::Instant;
 
 use super::{
     Inner,
@@ -25,6 +29,9 @@ use crate::{
 /// Messages in one command at the most, and bytes of their texts: below what a server takes (48 MB).
 const COMMAND: (usize, usize) = (1_000, 16 << 20);
 
+/// How long a message waits for the history of its chat to be adopted.
+const ADOPTION: Duration = Duration::from_secs(1);
+
 /// A message, with its place among those of the call.
 type Placed = (usize, NewMessage);
 type Outcome = (usize, Result<Appended>);
@@ -38,12 +45,32 @@ struct Ready {
 
 pub(super) async fn append(inner: &Inner, call: &Call, messages: Vec<NewMessage>) -> Vec<Result<Appended>> {
     let mut outcomes: Vec<Option<Result<Appended>>> = messages.iter().map(|_| None).collect();
-    let chats: HashSet<ChatId> = messages.iter().map(|message| message.chat_id).collect();
-    let _locks = match inner.tails.lock(call, chats).await {
+    let mut pairs: HashMap<ChatId, Option<[UserId; 2]>> = HashMap::new();
+    for message in &messages {
+        let pair = message.receiver_id.map(|receiver| [message.sender_id, receiver]);
+        let pair = pair.filter(|pair| ChatId::direct(pair[0], pair[1]) == message.chat_id);
+        let known = pairs.entry(message.chat_id).or_default();
+        *known = known.or(pair);
+    }
+    // Chats with a history that is still to be adopted come after it, or not at all for now: others don't wait.
+    let clear = pairs.iter().map(|(chat, pair)| async move {
+        let short = Call { deadline: call.deadline.min(Instant::now() + ADOPTION), ..call.clone() };
+        (*chat, inner.backlog.clear(inner, &short, *chat, *pair).await)
+    });
+    let busy: HashMap<ChatId, StoreError> =
+        join_all(clear).await.into_iter().filter_map(|(chat, clear)| Some((chat, clear.err()?))).collect();
+    let clear = pairs.into_keys().filter(|chat| !busy.contains_key(chat));
+    let _locks = match inner.tails.lock(call, clear).await {
         Ok(locks) => locks,
         Err(error) => return messages.iter().map(|_| Err(copy(&error))).collect(),
     };
-    let mut open: Vec<Placed> = messages.into_iter().enumerate().collect();
+    let mut open: Vec<Placed> = Vec::with_capacity(messages.len());
+    for (place, message) in messages.into_iter().enumerate() {
+        match busy.get(&message.chat_id) {
+            Some(error) => outcomes[place] = Some(Err(copy(error))),
+            None => open.push((place, message)),
+        }
+    }
     while !open.is_empty() {
         let mut keys = HashSet::new();
         // Of those with the same key the first counts; the others are looked at when it is there.
@@ -100,11 +127,7 @@ async fn prepare(
     messages: Vec<Placed>,
 ) -> (Option<Ready>, Vec<Outcome>) {
     let mut refused: Vec<Outcome> = Vec::new();
-    let tail = match inner.backlog.clear(inner, call, chat, true).await {
-        Ok(()) => inner.tails.tail(call, chat).await,
-        Err(error) => Err(error),
-    };
-    let mut tail = match tail {
+    let mut tail = match inner.tails.tail(call, chat).await {
         Ok(tail) => tail,
         Err(error) => {
             let all = messages.into_iter().map(|(place, _)| (place, Err(copy(&error))));
@@ -119,7 +142,7 @@ async fn prepare(
                     refused.push((place, Ok(Appended::Repeat(record))));
                     continue;
                 }
-                Ok(First::Members(members)) => tail = Some(Tail::empty(members)),
+                Ok(First::Members(members)) => tail = Some(Tail::empty(chat, members)),
                 Err(error) => {
                     refused.push((place, Err(error)));
                     continue;
@@ -318,7 +341,7 @@ async fn insert_all(
             refuse(open, done, failed.message);
             continue;
         }
-        match reason(call, open).await? {
+        match reason(call, open).await.map_err(uncertain)? {
             Reason::Applied(records) => {
                 records.into_iter().for_each(|record| finish(tail, open, done, record));
             }
@@ -331,11 +354,15 @@ async fn insert_all(
             Reason::Taken => {
                 let known = tail.last_seq;
                 follow(call, chat, tail).await?;
-                stuck = if tail.last_seq == known { stuck + 1 } else { 0 };
+                let is_stuck = tail.last_seq == known;
+                // There, and not durable yet: it may still be undone.
+                let is_under_way =
+                    is_stuck && call.first(&queries::onward(chat, known + 1, 1)).await?.is_some();
+                stuck = if is_stuck && !is_under_way { stuck + 1 } else { 0 };
                 if stuck > 3 {
                     // A unique index of another application's making.
                     refuse(open, done, failed.message);
-                } else if stuck > 0 && !call.pause(&mut pause).await {
+                } else if is_stuck && !call.pause(&mut pause).await {
                     return Err(unavailable("others append to this chat faster than can be followed"));
                 }
             }
@@ -391,8 +418,8 @@ async fn reason(call: &Call, open: &VecDeque<Placed>) -> Result<Reason> {
 }
 
 fn is_same(there: &MessageRecord, new: &NewMessage) -> bool {
-    (there.chat_id, there.sender_id, &there.body, &there.image, &there.client_id)
-        == (new.chat_id, new.sender_id, &new.body, &new.image, &new.client_id)
+    // Not by what it says: it may have been deleted, or sealed under another key, meanwhile.
+    (there.chat_id, there.sender_id, &there.client_id) == (new.chat_id, new.sender_id, &new.client_id)
 }
 
 /// The record that comes next in the log.
@@ -413,12 +440,13 @@ fn following(tail: &Tail, new: &NewMessage) -> MessageRecord {
     }
 }
 
-/// What the lists of the members are owed.
+/// What the lists of the members are owed. For a repeat too: who sent it first may not have learned that it is there.
 fn owed(tail: &Tail, outcomes: &[Outcome]) -> Vec<super::debts::Owed> {
     let new: Vec<&MessageRecord> = outcomes
         .iter()
         .filter_map(|(_, outcome)| match outcome {
             Ok(Appended::New(record)) => Some(record),
+            Ok(Appended::Repeat(record)) if record.chat_id == tail.chat => Some(record),
             _ => None,
         })
         .collect();

@@ -95,10 +95,10 @@ async fn state(
     chat: ChatId,
     user: UserId,
 ) -> Result<Option<(Member, ChatState)>> {
-    inner.backlog.clear(inner, call, chat, false).await?;
+    inner.backlog.clear(inner, call, chat, None).await?;
     let found = call.first(&queries::member(chat, user)).await?;
     let Some(member) = found.as_ref().and_then(to_member) else { return Ok(None) };
-    let mut tail = inner.tails.known(chat).unwrap_or_else(|| Tail::empty(Vec::new()));
+    let mut tail = inner.tails.known(chat).unwrap_or_else(|| Tail::empty(chat, Vec::new()));
     tail.last_seq = tail.last_seq.max(member.state.last_seq);
     follow(call, chat, &mut tail).await?;
     let state = ChatState { last_seq: tail.last_seq, ..member.state };
@@ -130,7 +130,7 @@ async fn lines(inner: &Inner, call: &Call, members: Vec<Member>) -> Result<Vec<C
         users.iter().filter_map(to_user).map(|user| (user.id, user)).collect();
     let ends: Vec<(ChatId, u64)> =
         members.iter().map(|member| (member.chat, member.state.last_seq.max(1))).collect();
-    let steps = ends.chunks(STEP).map(|step| async { call.find(&queries::ends(step)).await });
+    let steps = ends.chunks(STEP).map(|step| async { call.find_durable(&queries::ends(step)).await });
     let mut newest: HashMap<ChatId, MessageRecord> = HashMap::new();
     for record in try_join_all(steps).await?.iter().flatten().filter_map(to_message) {
         match newest.get(&record.chat_id) {

@@ -57,6 +57,10 @@ pub(super) struct Db {
 pub(super) struct Call {
     pub(super) db: Arc<Db>,
     pub(super) deadline: Instant,
+    /// How long one attempt may take.
+    pub(super) patience: Duration,
+    /// It only looks whether the server is there: that it was slow says nothing about other calls.
+    pub(super) is_probe: bool,
 }
 
 /// One statement of an `update` command.
@@ -124,7 +128,7 @@ impl Db {
     pub(super) fn call(self: &Arc<Self>) -> Call {
         let is_away = self.is_away.load(Ordering::Relaxed);
         let time = if is_away { self.timeout / 5 } else { self.timeout };
-        Call { db: self.clone(), deadline: Instant::now() + time }
+        Call { db: self.clone(), deadline: Instant::now() + time, patience: time, is_probe: false }
     }
 
     /// Takes no further calls, and waits for those that run.
@@ -151,22 +155,22 @@ impl Db {
 impl Call {
     /// All documents that a query finds.
     pub(super) async fn find(&self, find: &Find) -> Result<Vec<Document>> {
-        self.find_with(find, None).await
+        self.find_with(find, ReadConcern::local()).await
     }
 
     /// The first one.
     pub(super) async fn first(&self, find: &Find) -> Result<Option<Document>> {
-        Ok(self.find_with(find, None).await?.into_iter().next())
+        Ok(self.find(find).await?.into_iter().next())
     }
 
     /// Those that a majority of the servers has: nothing can undo them any more.
     pub(super) async fn find_durable(&self, find: &Find) -> Result<Vec<Document>> {
         // A server of its own knows no majority: what it has, it has.
         let concern = self.db.is_alone.load(Ordering::Relaxed).then(ReadConcern::local);
-        self.find_with(find, Some(concern.unwrap_or_else(ReadConcern::majority))).await
+        self.find_with(find, concern.unwrap_or_else(ReadConcern::majority)).await
     }
 
-    async fn find_with(&self, find: &Find, concern: Option<ReadConcern>) -> Result<Vec<Document>> {
+    async fn find_with(&self, find: &Find, concern: ReadConcern) -> Result<Vec<Document>> {
         let collection = self.db.database.collection::<Document>(find.collection);
         let attempt = || async {
             // One reads one's own writes.
@@ -185,9 +189,7 @@ impl Call {
             if let Some(index) = find.hint {
                 action = action.hint(Hint::Name(index.to_owned()));
             }
-            if let Some(concern) = &concern {
-                action = action.read_concern(concern.clone());
-            }
+            action = action.read_concern(concern.clone());
             action.await?.try_collect().await
         };
         self.insist(attempt).await.map(|(found, _)| found)
@@ -217,6 +219,9 @@ impl Call {
         updates: Vec<Update>,
         is_ordered: bool,
     ) -> Result<Written> {
+        if updates.is_empty() {
+            return Ok(Written::default());
+        }
         let statement =
             |update: Update| doc! { "q": update.filter, "u": update.change, "upsert": update.upsert };
         let updates: Vec<Bson> = updates.into_iter().map(|update| statement(update).into()).collect();
@@ -281,7 +286,8 @@ impl Call {
     ) -> Result<(T, u32)> {
         let mut pause = PAUSES.0;
         for attempts in 1.. {
-            let error = match timeout_at(self.deadline, attempt()).await {
+            let end = self.deadline.min(Instant::now() + self.patience);
+            let error = match timeout_at(end, attempt()).await {
                 Ok(Ok(answer)) => {
                     self.db.is_away.store(false, Ordering::Relaxed);
                     return Ok((answer, attempts));
@@ -291,7 +297,9 @@ impl Call {
                 Err(_) => unavailable("the database did not answer in time"),
             };
             if !self.pause(&mut pause).await {
-                self.db.is_away.store(true, Ordering::Relaxed);
+                if !self.is_probe {
+                    self.db.is_away.store(true, Ordering::Relaxed);
+                }
                 return Err(error);
             }
         }

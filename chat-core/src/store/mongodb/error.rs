@@ -45,10 +45,11 @@ pub(super) fn copy(error: &StoreError) -> StoreError {
 
 /// Codes of a server that is busy with something else: an election, a shutdown, a conflict, a full disk. From the
 /// list of retryable errors in MongoDB's specification of retryable writes, and what is like them.
-const PASSING: [i32; 24] = [
+const PASSING: [i32; 28] = [
     6,      // HostUnreachable
     7,      // HostNotFound
     24,     // LockTimeout
+    43,     // CursorNotFound
     46,     // LockBusy
     50,     // MaxTimeMSExpired
     64,     // WriteConcernTimeout
@@ -59,13 +60,16 @@ const PASSING: [i32; 24] = [
     112,    // WriteConflict
     134,    // ReadConcernMajorityNotAvailableYet
     146,    // ExceededMemoryLimit
+    175,    // QueryPlanKilled
     189,    // PrimarySteppedDown
     202,    // NetworkInterfaceExceededTimeLimit
+    237,    // CursorKilled
     262,    // ExceededTimeLimit
     462,    // IngressRequestRateLimitExceeded
     9_001,  // SocketException
     10_107, // NotWritablePrimary
     11_600, // InterruptedAtShutdown
+    11_601, // Interrupted
     11_602, // InterruptedDueToReplStateChange
     13_435, // NotPrimaryNoSecondaryOk
     13_436, // NotPrimaryOrSecondary

@@ -4,7 +4,7 @@ use mongodb::bson::{Bson, Document, doc};
 
 use super::{
     db::Call,
-    error::{Failure, other},
+    error::other,
     queries::{MEMBERS, MESSAGES, SESSIONS, USERS, WAITING},
 };
 use crate::{StoreError, store::Result};
@@ -76,10 +76,15 @@ async fn make_one(call: &Call, index: &Index) -> Result<()> {
     let mut entry = doc! { "name": index.name, "key": index.key.clone() };
     entry.extend(index.options.clone());
     let command = doc! { "createIndexes": index.collection, "indexes": [entry] };
-    let call = Call { deadline: tokio::time::Instant::now() + PATIENCE, ..call.clone() };
-    let error = match call.db.database.run_command(command).await {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    let call = Call { deadline, patience: PATIENCE, ..call.clone() };
+    let error = match call.command(&command).await {
         Ok(_) => return Ok(()),
-        Err(error) => error,
+        Err(StoreError::Other(source)) => match source.downcast::<mongodb::error::Error>() {
+            Ok(error) => error,
+            Err(source) => return Err(StoreError::Other(source)),
+        },
+        Err(error) => return Err(error),
     };
     if super::error::is_duplicate(&error) {
         let value = duplicate(&call, index).await.unwrap_or_default();
@@ -98,12 +103,8 @@ async fn make_one(call: &Call, index: &Index) -> Result<()> {
         tracing::info!("the collection `users` has an index on `email` of another application's making");
         return Ok(());
     }
-    let what =
-        format!("the index `{}` of the collection `{}` can't be made: {error}", index.name, index.collection);
-    Err(match super::error::from_driver(error) {
-        StoreError::Unavailable(_) => StoreError::Unavailable(Box::new(Failure(what))),
-        _ => other(what),
-    })
+    let (collection, name) = (index.collection, index.name);
+    Err(other(format!("the index `{name}` of the collection `{collection}` can't be made: {error}")))
 }
 
 /// One value that is there more than once, in words.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mongodb::bson::{Bson, doc, oid::ObjectId};
+use tokio::time::Instant;
 
 use super::{
     Inner, MongoStore, append,
@@ -11,14 +12,15 @@ use super::{
     documents::{date, oid, to_message},
     error::{copy, other, unavailable, uncertain},
     queries::{self, MESSAGES},
-    tails::newest,
 };
 use crate::{
     ChatId, MessageId, Timestamp, UserId,
     store::{Appended, BodyChange, Deletion, MessagePosition, MessageRecord, Messages, NewMessage, Result},
 };
 
-/// Bodies that are replaced in one command.
+/// A deletion that is under way for so long is nobody's any more.
+const ABANDONED: Duration = Duration::from_secs(1);
+/// Bodies that are replaced in one command; and messages beyond what is known that are read along with a page.
 const STEP: usize = 500;
 
 #[async_trait]
@@ -104,67 +106,120 @@ pub(super) async fn page(
     before: Option<u64>,
     limit: usize,
 ) -> Result<Vec<MessageRecord>> {
-    inner.backlog.clear(inner, call, chat, false).await?;
+    inner.backlog.clear(inner, call, chat, None).await?;
     let before = before.unwrap_or(u64::MAX);
     if limit == 0 || before <= 1 {
         return Ok(Vec::new());
     }
-    let Some(tail) = inner.tails.tail(call, chat).await? else { return Ok(Vec::new()) };
-    let mut records;
-    let mut below;
-    if before > tail.last_seq {
-        records = newest(call, chat, tail.last_seq, limit).await?;
-        if let Some(last) = records.last() {
-            let mut tail = tail.clone();
-            tail.advance(last);
-            inner.tails.put(chat, tail);
+    let Some(mut tail) = inner.tails.tail(call, chat).await? else { return Ok(Vec::new()) };
+    let wanted = u64::try_from(limit).unwrap_or(u64::MAX);
+    let mut records: Vec<MessageRecord> = Vec::new();
+    let mut to = before - 1;
+    if to > tail.last_seq {
+        // What is known, and what came after it: one query where that is little.
+        let step = limit.saturating_add(STEP);
+        let from = tail.last_seq.saturating_sub(wanted).saturating_add(1);
+        let found = call.find_durable(&queries::onward(chat, from, step)).await?;
+        records = found.iter().filter_map(to_message).collect();
+        if found.len() < step {
+            records.iter().for_each(|record| tail.advance(record));
+            to = from.saturating_sub(1);
+        } else {
+            // Another process has appended much: to the end, by what is noted of that.
+            records.clear();
+            inner.tails.forget(chat);
+            if let Some(end) = inner.tails.tail(call, chat).await? {
+                tail = end;
+            }
+            to = to.min(tail.last_seq);
         }
+        inner.tails.put(chat, tail);
         records.retain(|record| record.seq < before);
-        below = records.first().map_or(tail.last_seq, |first| first.seq.saturating_sub(1));
-    } else {
-        records = Vec::new();
-        below = before - 1;
     }
-    // Another application may have removed messages: then the window is wider than the page.
-    let mut width = u64::try_from(limit).unwrap_or(u64::MAX);
-    while records.len() < limit && below > 0 {
-        let from = below.saturating_sub(width).saturating_add(1);
-        let found = call.find(&queries::window(chat, from, below)).await?;
-        let mut older: Vec<_> = found.iter().filter_map(to_message).collect();
-        older.append(&mut records);
-        records = older;
-        (below, width) = (from - 1, width.saturating_mul(2));
+    if records.len() < limit && to > 0 {
+        let from = to.saturating_sub(wanted - records.len() as u64).saturating_add(1);
+        let found = call.find_durable(&queries::window(chat, from, to)).await?;
+        prepend(&mut records, found.iter().filter_map(to_message));
+        to = from - 1;
+    }
+    if records.len() < limit && to > 0 {
+        // Another application has removed messages.
+        let found = call.find_durable(&queries::backward(chat, to, limit - records.len())).await?;
+        prepend(&mut records, found.iter().rev().filter_map(to_message));
     }
     records.drain(..records.len().saturating_sub(limit));
     Ok(records)
 }
 
-/// The deletion carries a mark of its own, so that it is known who was first also where an answer was lost.
+fn prepend(records: &mut Vec<MessageRecord>, older: impl Iterator<Item = MessageRecord>) {
+    let mut all: Vec<_> = older.collect();
+    all.append(records);
+    *records = all;
+}
+
+/// A deletion carries a mark, and what it took away, until whoever made it has been told: where an answer was lost, the
+/// next one who deletes is the first, and gets the picture to be removed.
 async fn delete(inner: &Inner, call: &Call, id: MessageId, at: Timestamp) -> Result<Option<Deletion>> {
-    let Some(before) = message(inner, call, id).await? else { return Ok(None) };
-    let (mark, mut pause) = (Bson::ObjectId(ObjectId::new()), Duration::from_millis(5));
+    if message(inner, call, id).await?.is_none() {
+        return Ok(None);
+    }
+    let mark = Bson::ObjectId(ObjectId::new());
+    let own = oid(id.as_bytes());
+    let mut pause = Duration::from_millis(5);
+    let begin = Instant::now();
     loop {
-        let filter = doc! { "_id": oid(id.as_bytes()), "isDeleted": { "$ne": true } };
-        let change = doc! {
-            "$set": { "isDeleted": true, "updatedAt": date(at), "deletion": mark.clone() },
-            "$unset": { "encryptedText": "", "image": "" },
+        let Some(found) = call.first(&queries::message(id)).await? else { return Ok(None) };
+        let Some(record) = to_message(&found) else { return Ok(None) };
+        let under_way = found.get_document("deletion").ok();
+        if under_way.is_some_and(|deletion| deletion.get("mark") == Some(&mark)) {
+            return settle(call, id, &mark).await;
+        }
+        let (filter, change) = match under_way {
+            None if record.is_deleted => {
+                // Told long ago, or deleted by another application.
+                return Ok(Some(Deletion { message: record, is_first: false, image: None }));
+            }
+            None => (
+                doc! { "_id": own, "isDeleted": { "$ne": true } },
+                doc! {
+                    "$set": {
+                        "isDeleted": true,
+                        "updatedAt": date(at),
+                        "deletion": { "mark": mark.clone(), "image": record.image },
+                    },
+                    "$unset": { "encryptedText": "", "image": "" },
+                },
+            ),
+            // Somebody is at it, and will be done in a moment.
+            Some(_) if begin.elapsed() < ABANDONED && call.pause(&mut pause).await => continue,
+            Some(deletion) => (
+                doc! { "_id": own, "deletion.mark": deletion.get("mark").cloned().unwrap_or(Bson::Null) },
+                doc! { "$set": { "deletion.mark": mark.clone() } },
+            ),
         };
         let written = call.update(MESSAGES, vec![Update { filter, change, upsert: false }], true).await?;
         if let Some(failed) = written.failed.into_iter().next() {
             return Err(other(failed.message));
         }
-        let found = call.find_durable(&queries::message(id)).await?.into_iter().next();
-        let Some(found) = found else { return Ok(None) };
-        let Some(message) = to_message(&found) else { return Ok(None) };
-        if message.is_deleted {
-            let is_first = found.get("deletion") == Some(&mark);
-            return Ok(Some(Deletion { message, is_first, image: before.image.filter(|_| is_first) }));
-        }
-        // Not durable yet.
-        if !call.pause(&mut pause).await {
-            return Err(uncertain(unavailable("a deletion is there and not known to be durable")));
+        if written.matched == 0 && !call.pause(&mut pause).await {
+            return Err(uncertain(unavailable("others delete this message at the same time")));
         }
     }
+}
+
+/// The deletion is made: it is known once, by whoever takes the mark away.
+async fn settle(call: &Call, id: MessageId, mark: &Bson) -> Result<Option<Deletion>> {
+    let found = call.first(&queries::message(id)).await.map_err(uncertain)?;
+    let image = found.as_ref().and_then(|found| found.get_document("deletion").ok()?.get_str("image").ok());
+    let image = image.filter(|image| !image.is_empty()).map(str::to_owned);
+    let filter = doc! { "_id": oid(id.as_bytes()), "deletion.mark": mark.clone() };
+    let change = doc! { "$unset": { "deletion": "" } };
+    let written = call.update(MESSAGES, vec![Update { filter, change, upsert: false }], true).await?;
+    // Made twice, it may have been the first attempt that took it away.
+    let is_first = written.matched == 1 || written.was_repeated;
+    let found = call.first(&queries::message(id)).await.map_err(uncertain)?;
+    let Some(message) = found.as_ref().and_then(to_message) else { return Ok(None) };
+    Ok(Some(Deletion { message, is_first, image: image.filter(|_| is_first) }))
 }
 
 async fn replace(call: &Call, changes: &[BodyChange]) -> Result<u64> {

@@ -47,7 +47,7 @@ use self::{
     adopt::Backlog,
     db::{Call, Db},
     debts::Debts,
-    error::{Failure, other, unavailable},
+    error::{other, unavailable},
     tails::Tails,
 };
 use super::{Result, Store, StoreError};
@@ -73,6 +73,8 @@ struct Inner {
     /// Under which this process leaves word that it is there.
     node: String,
     is_closed: AtomicBool,
+    /// Whether the last write of this process for its own sake was durable in time.
+    can_write: AtomicBool,
 }
 
 impl MongoStore {
@@ -102,12 +104,12 @@ impl MongoStore {
     /// # Errors
     /// As [`connect`](Self::connect).
     pub async fn connect_with(uri: &str, settings: MongoSettings) -> Result<Self> {
-        let mut options = ClientOptions::parse(uri).await.map_err(|error| unusable(&error))?;
+        let mut options = ClientOptions::parse(uri).await.map_err(|error| unusable(uri, &error))?;
         let Some(database) = options.default_database.clone() else {
             return Err(other("the URI names no database: mongodb://host/<database>"));
         };
         settings.apply(&mut options);
-        let client = Client::with_options(options).map_err(|error| unusable(&error))?;
+        let client = Client::with_options(options).map_err(|error| unusable(uri, &error))?;
         Self::start(client, true, &database, &settings).await
     }
 
@@ -135,6 +137,7 @@ impl MongoStore {
             backlog: Backlog::default(),
             node: nodes::name(),
             is_closed: AtomicBool::new(false),
+            can_write: AtomicBool::new(true),
         });
         let call = inner.db.call();
         let prepared = async {
@@ -175,17 +178,26 @@ async fn ready(call: &Call) -> Result<()> {
     }
 }
 
-/// Of a URI that can't be used; without the URI, which may have a password in it.
-fn unusable(error: &mongodb::error::Error) -> StoreError {
-    StoreError::Other(Box::new(Failure(format!("the URI can't be used: {}", error.kind))))
+/// Of a URI that can't be used. Where there may be a password in it, the driver's sentence could repeat some of that.
+fn unusable(uri: &str, error: &mongodb::error::Error) -> StoreError {
+    other(if uri.contains('@') {
+        "the URI can't be used: mongodb://user:password@host/database, and in the user and the password each of \
+         : / ? # [ ] @ % written as % and its two hex digits"
+            .to_owned()
+    } else {
+        format!("the URI can't be used: {}", error.kind)
+    })
 }
 
 #[async_trait]
 impl Store for MongoStore {
     async fn ping(&self) -> Result<()> {
-        self.run(async move |_, call| {
+        self.run(async move |inner, call| {
             let deadline = tokio::time::Instant::now() + Duration::from_millis(1_500);
-            ready(&Call { deadline: call.deadline.min(deadline), ..call }).await
+            let call = Call { deadline: call.deadline.min(deadline), is_probe: true, ..call };
+            ready(&call).await?;
+            // The server may be there, and no majority to write to.
+            if inner.can_write.load(Ordering::Relaxed) { Ok(()) } else { nodes::beat(&inner, &call).await }
         })
         .await
     }

@@ -6,7 +6,7 @@
 
 use std::{
     collections::HashMap,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, SystemTime},
 };
 
@@ -39,13 +39,17 @@ pub(super) async fn keep_beating(inner: Arc<Inner>) {
     let mut beats = 0_u32;
     loop {
         let work = async {
-            beat(&inner).await?;
+            beat(&inner, &inner.db.call()).await?;
             if beats.is_multiple_of(6) {
                 take_over(&inner).await?;
             }
             Ok::<_, crate::StoreError>(())
         };
-        if let Err(error) = work.await {
+        let done = tokio::select! {
+            done = work => done,
+            () = inner.db.stop.cancelled() => break,
+        };
+        if let Err(error) = done {
             tracing::debug!(%error, "this process could not say that it is there");
         }
         beats = beats.wrapping_add(1);
@@ -56,13 +60,16 @@ pub(super) async fn keep_beating(inner: Arc<Inner>) {
     }
 }
 
-async fn beat(inner: &Inner) -> Result<()> {
+/// A write of no use but this: it says that the process is there, and whether writes are durable in time.
+pub(super) async fn beat(inner: &Inner, call: &Call) -> Result<()> {
     let mut change = doc! { "$currentDate": { "seen": true } };
     if inner.debts.is_empty() {
         change.insert("$set", doc! { "settled": date(before(Timestamp::now(), IN_FLIGHT)) });
     }
     let update = Update { filter: queries::by_id(&*inner.node), change, upsert: true };
-    inner.db.call().update(NOTES, vec![update], true).await.map(drop)
+    let beaten = call.update(NOTES, vec![update], true).await;
+    inner.can_write.store(beaten.is_ok(), Ordering::Relaxed);
+    beaten.map(drop)
 }
 
 /// At the very end, when no call is under way: pays what is left, and leaves no word behind.

@@ -87,7 +87,10 @@ pub(super) fn users_by_name(after: Option<&str>, limit: usize) -> Find {
 
 /// Those whom another application has added.
 pub(super) fn foreign_users(limit: usize) -> Find {
-    find(USERS, doc! { "nameKey": Bson::Null }).sort(doc! { "_id": 1 }).limit(limit)
+    find(USERS, doc! { "nameKey": Bson::Null })
+        .sort(doc! { "_id": 1 })
+        .only(doc! { "email": 1, "fullName": 1 })
+        .limit(limit)
 }
 
 pub(super) fn online() -> Document {
@@ -119,6 +122,13 @@ pub(super) fn window(chat: ChatId, from: u64, to: u64) -> Find {
 pub(super) fn onward(chat: ChatId, from: u64, limit: usize) -> Find {
     find(MESSAGES, doc! { "chat": oid(chat.as_bytes()), "seq": { "$gte": number(from) } })
         .sort(doc! { "chat": 1, "seq": 1 })
+        .limit(limit)
+}
+
+/// The last messages of a chat up to `to`, the newest first: for a chat with holes in it.
+pub(super) fn backward(chat: ChatId, to: u64, limit: usize) -> Find {
+    find(MESSAGES, doc! { "chat": oid(chat.as_bytes()), "seq": { "$lte": number(to) } })
+        .sort(doc! { "chat": -1, "seq": -1 })
         .limit(limit)
 }
 
@@ -163,6 +173,20 @@ pub(super) fn waiting(limit: usize) -> Find {
         .only(doc! { "senderId": 1, "receiverId": 1 })
         .hint(WAITING)
         .limit(limit)
+}
+
+/// The first one to a receiver after this one.
+pub(super) fn next_waiting_receiver(sender: ObjectId, after: ObjectId) -> Find {
+    next_waiting(doc! { "seq": Bson::Null, "senderId": sender, "receiverId": { "$gt": after } })
+}
+
+/// The first one from a sender after this one.
+pub(super) fn next_waiting_sender(after: ObjectId) -> Find {
+    next_waiting(doc! { "seq": Bson::Null, "senderId": { "$gt": after } })
+}
+
+fn next_waiting(filter: Document) -> Find {
+    Find { filter, ..waiting(1) }
 }
 
 pub(super) fn waiting_from(sender: UserId, receiver: UserId, limit: usize) -> Find {
@@ -258,12 +282,15 @@ pub(super) fn samples() -> Vec<(&'static str, Find)> {
         ("message_by_client_id", message_by_client_id(user_id, "k")),
         ("window", window(chat, 3, 9)),
         ("onward", onward(chat, 3, 10)),
+        ("backward", backward(chat, 9, 10)),
         ("ends_of", ends_of(chat, 3, 10)),
         ("ends", ends(&[(chat, 3), (ChatId::from_bytes([5; 12]), 9)])),
         ("walk, first", walk(None, 10)),
         ("walk, after", walk(Some(oid(id.as_bytes())), 10)),
         ("written_between", written_between(at, at)),
         ("waiting", waiting(10)),
+        ("next_waiting_receiver", next_waiting_receiver(oid(&[1; 12]), oid(&[2; 12]))),
+        ("next_waiting_sender", next_waiting_sender(oid(&[1; 12]))),
         ("waiting_from", waiting_from(user_id, other, 10)),
         ("member", member(chat, user_id)),
         ("members", members(chat)),

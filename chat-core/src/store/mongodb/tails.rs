@@ -5,12 +5,13 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use mongodb::bson::Bson;
+use mongodb::bson::{Bson, doc};
 use tokio::{sync, time::timeout_at};
 
 use super::{
+    append::make_members,
     db::Call,
-    documents::{seq, shown_at, to_member, to_message},
+    documents::{Member, seq, shown_at, to_member},
     error::unavailable,
     queries,
 };
@@ -27,6 +28,7 @@ const LOCKS: usize = 256;
 /// What the next message of a chat needs to know. Another process may have appended since.
 #[derive(Debug, Clone)]
 pub(super) struct Tail {
+    pub(super) chat: ChatId,
     pub(super) last_seq: u64,
     pub(super) last_at: Timestamp,
     pub(super) members: Vec<UserId>,
@@ -35,8 +37,8 @@ pub(super) struct Tail {
 }
 
 impl Tail {
-    pub(super) fn empty(members: Vec<UserId>) -> Self {
-        Self { last_seq: 0, last_at: Timestamp::from_millis(i64::MIN), members, chat_id: None }
+    pub(super) fn empty(chat: ChatId, members: Vec<UserId>) -> Self {
+        Self { chat, last_seq: 0, last_at: Timestamp::from_millis(i64::MIN), members, chat_id: None }
     }
 
     pub(super) fn advance(&mut self, record: &MessageRecord) {
@@ -108,7 +110,12 @@ impl Tails {
             return Ok(None);
         }
         let members: Vec<_> = documents.iter().filter_map(to_member).collect();
-        let mut tail = Tail::empty(members.iter().map(|member| member.user).collect());
+        let mut tail = Tail::empty(chat, members.iter().map(|member| member.user).collect());
+        if let [Member { user, partner: Some(partner), last_at, .. }] = members[..] {
+            // Whoever made the chat has made the other half not yet, or never came to it.
+            make_members(call, chat, [user, partner], last_at, doc! {}).await?;
+            tail.members.push(partner);
+        }
         tail.chat_id = documents.iter().find_map(|document| document.get("chatId").cloned());
         for member in &members {
             tail.last_seq = tail.last_seq.max(member.state.last_seq);
@@ -123,9 +130,11 @@ impl Tails {
 }
 
 /// Moves a tail to the end of the log, from where it is: what was appended meanwhile is read, and no more than that.
+///
+/// Only as far as nothing can be undone any more: a place after one that an election takes back would leave a hole.
 pub(super) async fn follow(call: &Call, chat: ChatId, tail: &mut Tail) -> Result<()> {
     loop {
-        let found = call.find(&queries::ends_of(chat, tail.last_seq.max(1), STEP)).await?;
+        let found = call.find_durable(&queries::ends_of(chat, tail.last_seq.max(1), STEP)).await?;
         let count = found.len();
         let before = tail.last_seq;
         for document in found {
@@ -136,28 +145,6 @@ pub(super) async fn follow(call: &Call, chat: ChatId, tail: &mut Tail) -> Result
         }
         if count < STEP || tail.last_seq == before {
             return Ok(());
-        }
-    }
-}
-
-/// The messages of a chat with numbers up to `to`, the last `limit` of them, and all that come after; ascending.
-pub(super) async fn newest(
-    call: &Call,
-    chat: ChatId,
-    known: u64,
-    limit: usize,
-) -> Result<Vec<MessageRecord>> {
-    let limit_seqs = u64::try_from(limit).unwrap_or(u64::MAX);
-    let mut from = known.saturating_sub(limit_seqs).saturating_add(1);
-    let mut records: Vec<MessageRecord> = Vec::new();
-    loop {
-        let step = limit.saturating_add(STEP);
-        let found = call.find(&queries::onward(chat, from, step)).await?;
-        let is_last = found.len() < step;
-        records.extend(found.iter().filter_map(to_message));
-        match records.last() {
-            Some(last) if !is_last => from = last.seq + 1,
-            _ => return Ok(records),
         }
     }
 }

@@ -9,7 +9,7 @@ use super::{
     Inner, MongoStore, adopt,
     db::{Call, Update},
     documents::{date, from_user, oid, to_user},
-    error::{DUPLICATE, other, unavailable},
+    error::{DUPLICATE, other, unavailable, uncertain},
     queries::{self, USERS},
 };
 use crate::{
@@ -30,7 +30,7 @@ impl Users for MongoStore {
                 return Err(other(failed.message));
             }
             // It may be this very one, from an attempt whose answer was lost.
-            let there = call.find_durable(&queries::user(user.id)).await?;
+            let there = call.find_durable(&queries::user(user.id)).await.map_err(uncertain)?;
             let is_own = there
                 .first()
                 .and_then(to_user)
@@ -128,7 +128,9 @@ async fn update_profile(
         if let Some(failed) = written.failed.into_iter().next() {
             return Err(other(failed.message));
         }
-        if written.matched == 1 || (written.was_repeated && has_revision(call, id, &mark).await?) {
+        if written.matched == 1
+            || (written.was_repeated && has_revision(call, id, &mark).await.map_err(uncertain)?)
+        {
             return Ok(ProfileUpdate { before, after });
         }
         if !call.pause(&mut pause).await {

@@ -27,8 +27,8 @@ struct Waiting {
     chat_id: Option<Bson>,
 }
 
-/// Adopts all that waits in a chat whose lock is held; returns how many messages. With `is_history` they count as
-/// read, else they are news to the other one.
+/// Adopts all that waits in a chat; returns how many messages. With `is_history` they count as read, else they are news
+/// to the other one. Between two steps others may append.
 pub(super) async fn adopt(
     inner: &Inner,
     call: &Call,
@@ -38,19 +38,21 @@ pub(super) async fn adopt(
 ) -> Result<u64> {
     let (mut adopted, mut pause) = (0, Duration::from_millis(5));
     loop {
+        let _lock = inner.tails.lock(call, [chat]).await?;
         // The end first, and what waits after it: whatever another process has adopted meanwhile stands behind that
         // end, so a place that is still free is the right one.
         let mut tail = match inner.tails.tail(call, chat).await? {
             Some(tail) => tail,
-            None => Tail::empty(pair.to_vec()),
+            None => Tail::empty(chat, pair.to_vec()),
         };
-        let batch = oldest(call, pair).await?;
+        let mut batch = oldest(call, pair).await?;
+        batch.retain(|message| !inner.backlog.left_out.contains_key(&message.id.to_string()));
         let (Some(first), Some(last)) = (batch.first(), batch.last()) else { return Ok(adopted) };
         let chat_id = last.chat_id.clone();
-        if tail.last_seq == 0 || tail.chat_id != chat_id {
+        if tail.last_seq == 0 || (chat_id.is_some() && tail.chat_id != chat_id) {
             let also = chat_id.clone().map_or_else(Document::new, |chat_id| doc! { "chatId": chat_id });
             make_members(call, chat, pair, first.at, also).await?;
-            tail.chat_id = chat_id;
+            tail.chat_id = chat_id.or(tail.chat_id);
         }
         let begin = tail.last_seq;
         let (mut at, mut seq) = (tail.last_at, begin);
@@ -84,7 +86,11 @@ pub(super) async fn adopt(
         inner.tails.put(chat, tail);
         match failed {
             None => {}
-            Some(failed) if failed.code != DUPLICATE => return Err(other(failed.message)),
+            Some(failed) if failed.code != DUPLICATE => {
+                let Some(message) = batch.get(failed.index) else { return Err(other(failed.message)) };
+                tracing::warn!(message = %message.id, reason = failed.message, "a message can't be adopted: it is left out");
+                inner.backlog.left_out.insert(message.id.to_string(), ());
+            }
             Some(_) if !call.pause(&mut pause).await => {
                 return Err(unavailable("others append to this chat faster than it can be adopted"));
             }
@@ -127,5 +133,9 @@ pub(super) async fn set_aside(call: &Call, document: &Document) -> Result<()> {
     tracing::warn!(message = %id, "a message without two people can't be shown; it stays as it is");
     let place = doc! { "$set": { "chat": ObjectId::new(), "seq": 0_i64 } };
     let update = Update { filter: queries::by_id(id), change: place, upsert: false };
-    call.update(MESSAGES, vec![update], true).await.map(drop)
+    let written = call.update(MESSAGES, vec![update], true).await?;
+    if let Some(failed) = written.failed.into_iter().next() {
+        tracing::warn!(reason = failed.message, "nor can it be set aside");
+    }
+    Ok(())
 }

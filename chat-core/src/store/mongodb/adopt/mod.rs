@@ -12,16 +12,16 @@ mod chats;
 mod users;
 
 use std::{
-    collections::HashSet,
+    collections::HashMap,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use dashmap::DashMap;
-use mongodb::bson::{Bson, Document, doc};
+use mongodb::bson::{Document, oid::ObjectId};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
@@ -47,13 +47,15 @@ pub(super) struct Backlog {
     is_listed: CancellationToken,
     /// Set once every user of before can be found by e-mail in any case.
     pub(super) has_users: CancellationToken,
-    /// The history of before is being adopted.
-    is_history: AtomicBool,
+    /// Messages that can't be changed: a validator of the collection forbids it, or their size.
+    left_out: DashMap<String, ()>,
+    /// Set once the history of before is adopted.
+    has_history: CancellationToken,
     adopted: AtomicU64,
 }
 
 impl Backlog {
-    /// Adopts what waits in this chat. `is_locked`: the caller holds its lock.
+    /// Adopts what waits in this chat; `pair`: who it is of, if that is known.
     ///
     /// # Errors
     /// When the time is over before all of it is adopted.
@@ -62,15 +64,21 @@ impl Backlog {
         inner: &Inner,
         call: &Call,
         chat: ChatId,
-        is_locked: bool,
+        pair: Option<[UserId; 2]>,
     ) -> Result<()> {
-        wait(call, &self.is_listed).await?;
-        let Some(pair) = self.pairs.get(&chat).map(|pair| *pair) else { return Ok(()) };
-        let _lock = if is_locked { Vec::new() } else { inner.tails.lock(call, [chat]).await? };
-        if !self.pairs.contains_key(&chat) {
-            return Ok(());
-        }
-        let is_history = self.is_history.load(Ordering::Relaxed);
+        let listed = self.pairs.get(&chat).map(|pair| *pair);
+        let pair = match (listed, pair) {
+            (Some(pair), _) => pair,
+            (None, _) if self.is_listed.is_cancelled() => return Ok(()),
+            (None, Some(pair)) => pair,
+            // Nobody can say whose chat it is before all are listed, or there is none.
+            (None, None) => {
+                wait(call, &self.is_listed).await?;
+                let Some(pair) = self.pairs.get(&chat).map(|pair| *pair) else { return Ok(()) };
+                pair
+            }
+        };
+        let is_history = self.is_history(call).await?;
         let adopted = chats::adopt(inner, call, chat, pair, is_history).await?;
         self.adopted.fetch_add(adopted, Ordering::Relaxed);
         self.pairs.remove(&chat);
@@ -80,40 +88,39 @@ impl Backlog {
     /// Adopts the chat of a message that was found without a place in its log.
     pub(super) async fn clear_of(&self, inner: &Inner, call: &Call, document: &Document) -> Result<()> {
         let Some((chat, pair)) = pair(document) else { return Ok(()) };
-        wait(call, &self.is_listed).await?;
         self.pairs.insert(chat, pair);
-        self.clear(inner, call, chat, false).await
+        self.clear(inner, call, chat, Some(pair)).await
     }
 
-    /// Lists the chats in which something waits.
-    async fn list(&self, call: &Call) -> Result<()> {
-        self.is_history.store(sessions::note(call, NOTE).await?.is_none(), Ordering::Relaxed);
-        let group = doc! { "_id": { "s": "$senderId", "r": "$receiverId" } };
-        let mut command = doc! {
-            "aggregate": queries::MESSAGES,
-            "pipeline": [{ "$match": { "seq": Bson::Null } }, { "$group": group }],
-            "hint": queries::WAITING,
-            "allowDiskUse": true,
-            "cursor": { "batchSize": 100_000 },
-        };
-        loop {
-            let answer = call.command(&command).await?;
-            let cursor = answer.get_document("cursor").map_err(|e| super::error::other(e.to_string()))?;
-            let batch = cursor.get_array("firstBatch").or_else(|_| cursor.get_array("nextBatch"));
-            for group in batch.map(Vec::as_slice).unwrap_or_default() {
-                let Some(group) = group.as_document().and_then(|group| group.get_document("_id").ok()) else {
-                    continue;
-                };
-                let of = doc! { "senderId": group.get("s"), "receiverId": group.get("r") };
-                if let Some((chat, pair)) = pair(&of) {
+    /// Whether what waits is of before, and not news.
+    async fn is_history(&self, call: &Call) -> Result<bool> {
+        if self.has_history.is_cancelled() {
+            return Ok(false);
+        }
+        let is_done = sessions::note(call, NOTE).await?.is_some();
+        if is_done {
+            self.has_history.cancel();
+        }
+        Ok(!is_done)
+    }
+
+    /// Lists the chats in which something waits: from pair to pair along the index, so that it costs by how many
+    /// chats there are and not by how many messages.
+    async fn list(&self, call: impl Fn() -> Call) -> Result<()> {
+        let mut sender = ObjectId::from_bytes([0; 12]);
+        while let Some(found) = call().first(&queries::next_waiting_sender(sender)).await? {
+            let Ok(next) = found.get_object_id("senderId") else { return Ok(()) };
+            sender = next;
+            let mut receiver = ObjectId::from_bytes([0; 12]);
+            while let Some(found) = call().first(&queries::next_waiting_receiver(sender, receiver)).await? {
+                let Ok(next) = found.get_object_id("receiverId") else { break };
+                receiver = next;
+                if let Some((chat, pair)) = pair(&found) {
                     self.pairs.insert(chat, pair);
                 }
             }
-            match cursor.get_i64("id") {
-                Ok(0) | Err(_) => return Ok(()),
-                Ok(id) => command = doc! { "getMore": id, "collection": queries::MESSAGES },
-            }
         }
+        Ok(())
     }
 }
 
@@ -143,13 +150,15 @@ pub(super) async fn keep_adopting(inner: Arc<Inner>, period: Duration) {
 
 async fn adopt_all(inner: &Arc<Inner>, period: Duration) {
     let backlog = &inner.backlog;
-    insist("list what another application has written", period, || async {
-        backlog.list(&long(inner)).await
-    })
-    .await;
-    backlog.is_listed.cancel();
-    insist("adopt users", period, || async { users::adopt(&long(inner)).await }).await;
-    backlog.has_users.cancel();
+    let list = async {
+        insist("list what another application has written", period, || backlog.list(|| long(inner))).await;
+        backlog.is_listed.cancel();
+    };
+    let users = async {
+        insist("adopt users", period, || async { users::adopt(&long(inner)).await }).await;
+        backlog.has_users.cancel();
+    };
+    tokio::join!(list, users);
     adopt_history(inner, period).await;
     loop {
         tokio::time::sleep(period).await;
@@ -158,9 +167,10 @@ async fn adopt_all(inner: &Arc<Inner>, period: Duration) {
     }
 }
 
-/// A list may take longer than a call.
+/// What runs in the background has more time than somebody who waits.
 fn long(inner: &Inner) -> Call {
-    Call { deadline: Instant::now() + Duration::from_secs(600), ..inner.db.call() }
+    let patience = Duration::from_secs(60);
+    Call { deadline: Instant::now() + Duration::from_secs(600), patience, ..inner.db.call() }
 }
 
 async fn adopt_history(inner: &Inner, period: Duration) {
@@ -172,7 +182,7 @@ async fn adopt_history(inner: &Inner, period: Duration) {
     }
     let mut told = Instant::now();
     for chat in chats {
-        insist("adopt a chat", period, || async { backlog.clear(inner, &long(inner), chat, false).await })
+        insist("adopt a chat", period, || async { backlog.clear(inner, &long(inner), chat, None).await })
             .await;
         if told.elapsed() >= PROGRESS {
             told = Instant::now();
@@ -190,12 +200,9 @@ async fn adopt_history(inner: &Inner, period: Duration) {
         let messages = backlog.adopted.load(Ordering::Relaxed);
         tracing::info!(messages, chats = total, "adopted the messages of another application");
     }
-    if backlog.is_history.swap(false, Ordering::Relaxed) {
-        insist("note what is adopted", period, || async {
-            sessions::put_note(&long(inner), NOTE, "done").await
-        })
+    insist("note what is adopted", period, || async { sessions::put_note(&long(inner), NOTE, "done").await })
         .await;
-    }
+    backlog.has_history.cancel();
 }
 
 /// Adopts messages that have come since.
@@ -203,21 +210,21 @@ async fn adopt_news(inner: &Inner) -> Result<()> {
     loop {
         let call = long(inner);
         let found = call.find(&queries::waiting(STEP)).await?;
-        if found.is_empty() {
-            return Ok(());
-        }
-        let mut chats = HashSet::new();
+        let mut chats = HashMap::new();
         for document in &found {
             match pair(document) {
-                Some((chat, pair)) => {
-                    inner.backlog.pairs.insert(chat, pair);
-                    chats.insert(chat);
-                }
+                Some((chat, pair)) => drop(chats.insert(chat, pair)),
                 None => chats::set_aside(&call, document).await?,
             }
         }
-        for chat in chats {
-            inner.backlog.clear(inner, &call, chat, false).await?;
+        let before = inner.backlog.adopted.load(Ordering::Relaxed);
+        for (chat, pair) in chats {
+            inner.backlog.pairs.insert(chat, pair);
+            inner.backlog.clear(inner, &call, chat, Some(pair)).await?;
+        }
+        // What is left can't be changed, or comes in the next round.
+        if found.len() < STEP || inner.backlog.adopted.load(Ordering::Relaxed) == before {
+            return Ok(());
         }
     }
 }

@@ -8,7 +8,7 @@ use super::{
     super::{
         Inner,
         db::{Call, Update},
-        error::{DUPLICATE, other},
+        error::DUPLICATE,
         queries::{self, USERS},
     },
     STEP,
@@ -19,9 +19,6 @@ use crate::store::{Result, email_key, name_key};
 pub(super) async fn adopt(call: &Call) -> Result<()> {
     loop {
         let found = call.find(&queries::foreign_users(STEP)).await?;
-        if found.is_empty() {
-            return Ok(());
-        }
         let update = |user: &Document, change: Document| Update {
             filter: doc! { "_id": user.get("_id").cloned().unwrap_or(Bson::Null), "nameKey": Bson::Null },
             change: doc! { "$set": change },
@@ -29,16 +26,22 @@ pub(super) async fn adopt(call: &Call) -> Result<()> {
         };
         let both = found.iter().map(|user| update(user, keys(user))).collect();
         let mut taken = Vec::new();
+        let mut left_out = 0;
         for failed in call.update(USERS, both, false).await?.failed {
-            if failed.code != DUPLICATE {
-                return Err(other(failed.message));
-            }
             let Some(user) = found.get(failed.index) else { continue };
+            if failed.code != DUPLICATE {
+                left_out += 1;
+                tracing::warn!(user = ?user.get("_id"), reason = failed.message, "a user can't be adopted");
+                continue;
+            }
             report(call, user).await?;
             taken.push(update(user, doc! { "nameKey": name_of(user) }));
         }
         if !taken.is_empty() {
             call.update(USERS, taken, false).await?;
+        }
+        if found.len() < STEP || left_out == found.len() {
+            return Ok(());
         }
     }
 }

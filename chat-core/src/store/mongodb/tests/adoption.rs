@@ -1,5 +1,7 @@
 //! Documents of another application.
 
+use std::time::Duration;
+
 use chat_test_servers::MongoDatabase;
 use mongodb::{
     Client, Database,
@@ -7,7 +9,7 @@ use mongodb::{
 };
 
 use super::{
-    super::{MongoStore, documents::oid},
+    super::{MongoSettings, MongoStore, documents::oid},
     all, append, at, message, seqs, until,
 };
 use crate::{
@@ -145,6 +147,29 @@ async fn two_processes_adopt_at_the_same_time() {
         assert_eq!(first, second);
         assert!(first.iter().map(|text| text.parse::<i64>().unwrap()).is_sorted(), "{first:?}");
         assert_eq!(seqs(&one, chat).await, (1..=count).collect::<Vec<_>>());
+    }
+}
+
+/// One that begins in the middle of the other's work, and one whose time is over again and again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_joins_in_the_middle() {
+    let messages = (0..6_000_i64).map(|n| if n % 2 == 0 { foreign(1, 2, n) } else { foreign(2, 1, n) });
+    let (database, own) = seeded(messages.collect()).await;
+    let chat = ChatId::direct(id(1), id(2));
+    let settings = || MongoSettings::default().timeout(Duration::from_millis(300));
+    let one = MongoStore::connect(&database.uri()).await.unwrap();
+    until(async || {
+        let adopted =
+            own.collection::<Document>("messages").count_documents(doc! { "seq": { "$gt": 0 } }).await;
+        (adopted.unwrap() > 500).then_some(())
+    })
+    .await;
+    let two = MongoStore::connect_with(&database.uri(), settings()).await.unwrap();
+    let read = async |store: &MongoStore| until(async || store.page(chat, None, 10_000).await.ok()).await;
+    for page in [read(&one).await, read(&two).await, read(&one).await] {
+        let texts: Vec<i64> = page.iter().map(|m| m.body.as_ref().unwrap().parse().unwrap()).collect();
+        assert_eq!(texts, (0..6_000).collect::<Vec<_>>());
+        assert_eq!(page.iter().map(|m| m.seq).collect::<Vec<_>>(), (1..=6_000).collect::<Vec<_>>());
     }
 }
 

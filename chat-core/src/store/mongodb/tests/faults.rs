@@ -189,3 +189,84 @@ async fn lists_are_brought_up_to_date() {
     })
     .await;
 }
+
+/// A process that was killed between the two halves of a new chat: both can go on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_half_made_chat_is_completed() {
+    let server = MongoServer::start();
+    let store = MongoStore::connect(&server.uri("t")).await.unwrap();
+    let (ann, bob, chat) = pair(&store).await;
+    let half = doc! {
+        "chat": super::super::documents::oid(chat.as_bytes()), "user": super::super::documents::oid(ann.as_bytes()),
+        "partner": super::super::documents::oid(bob.as_bytes()), "lastSeq": 0_i64, "readSeq": 0_i64,
+        "lastAt": super::super::documents::date(Timestamp::now()),
+    };
+    super::insert(&store.inner.db, "chatcore_members", vec![half]).await;
+    assert!(store.page(chat, None, 10).await.unwrap().is_empty());
+    assert!(is_new(&append(&store, message(bob, ann)).await));
+    assert!(is_new(&append(&store, message(ann, bob)).await));
+    for user in [ann, bob] {
+        assert_eq!(store.chats_of(user, None, 10).await.unwrap().len(), 1);
+    }
+}
+
+/// A deletion whose maker was never told is somebody's: who deletes next is the first, and gets the picture.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_abandoned_deletion_is_taken_over() {
+    let server = MongoServer::start();
+    let store = MongoStore::connect(&server.uri("t")).await.unwrap();
+    let (ann, bob, _) = pair(&store).await;
+    let new = crate::store::NewMessage { image: Some("a.png".into()), ..message(ann, bob) };
+    append(&store, new.clone()).await.unwrap();
+    let mark = doc! { "mark": mongodb::bson::oid::ObjectId::new(), "image": "a.png" };
+    let change = doc! { "$set": { "isDeleted": true, "deletion": mark }, "$unset": { "image": "", "encryptedText": "" } };
+    let messages = store.inner.db.database.collection::<Document>("messages");
+    messages.update_one(doc! { "seq": 1 }, change).await.unwrap();
+    let deletion = store.delete_message(new.id, Timestamp::now()).await.unwrap().unwrap();
+    assert_eq!((deletion.is_first, deletion.image.as_deref()), (true, Some("a.png")));
+    let again = store.delete_message(new.id, Timestamp::now()).await.unwrap().unwrap();
+    assert_eq!((again.is_first, again.image), (false, None));
+}
+
+/// The sender was told to come again, and the message is there: its receiver hears of it, once, whether the sender
+/// comes again or not.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_receiver_of_a_doubtful_message_hears_of_it() {
+    use futures_util::StreamExt;
+
+    use crate::{
+        ChatService,
+        events::Event,
+        messages::{Draft, To},
+    };
+
+    let server = MongoServer::start();
+    let proxy = Proxy::start(server.address()).await;
+    let settings = MongoSettings::default().timeout(Duration::from_millis(800));
+    let store = MongoStore::connect_with(&proxy.uri("t"), settings).await.unwrap();
+    let (ann, bob, chat_id) = pair(&store).await;
+    let folder = tempfile::tempdir().unwrap();
+    let chat = ChatService::builder().data_dir(folder.path()).store(store.clone()).build().await.unwrap();
+    let mut events = chat.events().subscribe(bob);
+    for (n, comes_again) in [(1, false), (2, true)] {
+        let draft = || Draft::text("hi").client_id(format!("k{n}"));
+        proxy.lose("insert", 10_000);
+        let refused = chat.messages().send(ann, To::User(bob), draft()).await.unwrap_err();
+        assert_eq!(refused.code(), crate::Code::Unavailable);
+        proxy.lose("", 0);
+        if comes_again {
+            let again = until(async || chat.messages().send(ann, To::User(bob), draft()).await.ok()).await;
+            assert!(again.is_repeat);
+        }
+        let event =
+            tokio::time::timeout(Duration::from_secs(30), events.next()).await.expect("the event").unwrap();
+        let Event::MessageSent(message) = &*event else { panic!("{event:?}") };
+        assert_eq!((message.seq, message.text.as_deref()), (n, Some("hi")));
+    }
+    // Nothing twice: the next event is that of the next message.
+    chat.messages().send(ann, To::User(bob), Draft::text("last")).await.unwrap();
+    let event = events.next().await.unwrap();
+    assert!(matches!(&*event, Event::MessageSent(message) if message.seq == 3), "{event:?}");
+    assert_eq!(seqs(&store, chat_id).await, [1, 2, 3]);
+    chat.shutdown().await;
+}

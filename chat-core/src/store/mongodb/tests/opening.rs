@@ -28,6 +28,8 @@ async fn an_unusable_uri_is_refused_without_its_password() {
         "mongodb://me:hunter2@127.0.0.1:1/chat?maxPoolSize=x",
         "mongodb://me:hunter2@127.0.0.1:1/chat",
         "mongodb://me:hunt@er2@127.0.0.1:1/chat",
+        "mongodb://me:hunter2?x@127.0.0.1:1/chat",
+        "mongodb://me:x?hunter2@127.0.0.1:1/chat",
         "nonsense",
     ] {
         let refusal = refusal(uri).await;
