@@ -141,6 +141,7 @@ async fn send(load: Arc<Load>, people: Arc<Vec<Person>>, number: usize) {
         let to = (from + 1 + i % (people.len() - 1)) % people.len();
         let key = format!("{number}-{i}");
         let body = load.ledger.begin(&key, from, to);
+        let mut is_repeat = false;
         loop {
             if load.stop.load(Ordering::Relaxed) {
                 return;
@@ -150,11 +151,14 @@ async fn send(load: Arc<Load>, people: Arc<Vec<Person>>, number: usize) {
                 refused(&reply);
                 load.refused.fetch_add(1, Ordering::Relaxed);
                 if number.is_multiple_of(2) {
+                    is_repeat = true;
                     continue;
                 }
                 break;
             }
-            assert!([200, 201].contains(&reply.status), "{}", reply.body);
+            // However often the server itself tried: who asks for the first time made the message.
+            let is_good = reply.status == 201 || (reply.status == 200 && is_repeat);
+            assert!(is_good, "{}: {}", reply.status, reply.body);
             load.ledger.acknowledge(&key, reply.body["data"].clone());
             load.acknowledged.fetch_add(1, Ordering::Relaxed);
             break;
