@@ -50,7 +50,7 @@ pub(super) struct Backlog {
     /// Messages that can't be changed: a validator of the collection forbids it, or their size.
     left_out: DashMap<String, ()>,
     /// Set once the history of before is adopted.
-    has_history: CancellationToken,
+    is_history_done: CancellationToken,
     adopted: AtomicU64,
 }
 
@@ -94,12 +94,12 @@ impl Backlog {
 
     /// Whether what waits is of before, and not news.
     async fn is_history(&self, call: &Call) -> Result<bool> {
-        if self.has_history.is_cancelled() {
+        if self.is_history_done.is_cancelled() {
             return Ok(false);
         }
         let is_done = sessions::note(call, NOTE).await?.is_some();
         if is_done {
-            self.has_history.cancel();
+            self.is_history_done.cancel();
         }
         Ok(!is_done)
     }
@@ -202,7 +202,7 @@ async fn adopt_history(inner: &Inner, period: Duration) {
     }
     insist("note what is adopted", period, || async { sessions::put_note(&long(inner), NOTE, "done").await })
         .await;
-    backlog.has_history.cancel();
+    backlog.is_history_done.cancel();
 }
 
 /// Adopts messages that have come since.
