@@ -30,7 +30,7 @@ use crate::{
 const COMMAND: (usize, usize) = (1_000, 16 << 20);
 
 /// How long a message waits for the history of its chat to be adopted.
-const ADOPTION: Duration = Duration::from_secs(1);
+const ADOPTION: Duration = Duration::from_secs(3);
 
 /// A message, with its place among those of the call.
 type Placed = (usize, NewMessage);
