@@ -1,114 +1,21 @@
 //! The data of a Mongoose application, which goes on writing: `tests/js/mongoose-app.mjs` is that application.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at what is not as it should be")]
 
-use std::{
-    path::Path,
-    process::{Output, Stdio},
-};
+mod app;
+mod history;
+
+use std::process::{Output, Stdio};
 
 use chat_tests::{
-    Client, DEADLINE, MongoDatabase, MongoServer, Person, SECRETS, Server, Signup, Target, Value, json,
-    shape, tests_on, until,
+    DEADLINE, MongoDatabase, Person, SECRETS, Signup, Target, Value, json, shape, tests_on, until,
 };
-use mongodb::{
-    Collection,
-    bson::{Bson, Document, doc},
+use mongodb::bson::{Bson, doc};
+use tokio::process::Command;
+
+use self::{
+    app::{App, OLD_KEYS, at, form, ids, login, server_on, texts},
+    history::{a_long_history_is_adopted_also_when_it_is_cut, old_messages_stay_before_new_ones},
 };
-use tokio::{io::AsyncWriteExt as _, process::Command};
-
-/// What the application encrypted with, as the server is told.
-const OLD_KEYS: [(&str, &str); 3] = [
-    ("LEGACY_CBC_KEY", "6b657920666f72206162632d6362632d33322d6279746573206f6620697421a1"),
-    ("LEGACY_GCM_KEY", "6b657920666f72206165732d67636d2d33322d6279746573206f6620697421a2"),
-    ("LEGACY_PASSPHRASE", "a passphrase of the old days: öß"),
-];
-
-/// The old application.
-struct App {
-    uri: String,
-}
-
-impl App {
-    /// Runs one of its commands.
-    async fn run(&self, command: &str, input: Value) -> Value {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("js");
-        assert!(
-            folder.join("node_modules/mongoose").is_dir(),
-            "mongoose is not installed: run ./test.sh, or `npm ci` in tests/js"
-        );
-        let mut node = Command::new("node")
-            .args(["mongoose-app.mjs", command])
-            .current_dir(folder)
-            .env("DATABASE_URL", &self.uri)
-            .envs(["CBC_KEY", "GCM_KEY", "PASSPHRASE"].into_iter().zip(OLD_KEYS.map(|(_, key)| key)))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .expect("node is not installed: run ./test.sh");
-        let mut stdin = node.stdin.take().unwrap();
-        stdin.write_all(input.to_string().as_bytes()).await.unwrap();
-        drop(stdin);
-        let output =
-            tokio::time::timeout(2 * DEADLINE, node.wait_with_output()).await.expect("it ends").unwrap();
-        let (said, wrong) =
-            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert!(output.status.success(), "{command}: {}\n{wrong}", output.status);
-        serde_json::from_str(&said).unwrap_or_else(|_| panic!("{command}: {said}\n{wrong}"))
-    }
-
-    /// Makes users, each with the password that their name says.
-    async fn users(&self, names: &[&str]) -> Vec<String> {
-        let forms: Vec<Value> = names.iter().map(|name| form(name).json()).collect();
-        ids(&self.run("users", json!(forms)).await)
-    }
-
-    async fn messages(&self, messages: &[Value]) -> Vec<String> {
-        ids(&self.run("messages", json!(messages)).await)
-    }
-
-    /// What stands in the collection.
-    async fn collection(&self, name: &str) -> Collection<Document> {
-        let client = mongodb::Client::with_uri_str(&self.uri).await.unwrap();
-        client.default_database().unwrap().collection(name)
-    }
-
-    async fn count(&self, filter: Document) -> u64 {
-        self.collection("messages").await.count_documents(filter).await.unwrap()
-    }
-}
-
-fn form(name: &str) -> Signup {
-    Signup {
-        email: format!("{}@example.org", name.to_lowercase()),
-        full_name: name.to_owned(),
-        password: format!("pw-{name}"),
-    }
-}
-
-fn ids(list: &Value) -> Vec<String> {
-    list.as_array().unwrap().iter().map(|id| id.as_str().unwrap().to_owned()).collect()
-}
-
-/// So many seconds after a moment of the past.
-fn at(seconds: i64) -> i64 {
-    1_700_000_000_000 + 1000 * seconds
-}
-
-async fn server_on(target: Target, uri: &str, more: &[(&str, &str)]) -> Server {
-    let mut settings = vec![("DATABASE_URL", uri)];
-    settings.extend(more);
-    target.start_with(&settings).await
-}
-
-async fn login(client: &Client, name: &str) -> Person {
-    Person::login_as(client, form(name)).await
-}
-
-fn texts(messages: &[Value]) -> Vec<Option<&str>> {
-    messages.iter().map(|message| message["text"].as_str()).collect()
-}
 
 async fn an_application_moves_over(target: Target) {
     let database = MongoDatabase::fresh();
@@ -370,122 +277,6 @@ async fn start(target: Target, uri: &str) -> Output {
         .kill_on_drop(true)
         .output();
     tokio::time::timeout(DEADLINE, server).await.expect("the start ends").unwrap()
-}
-
-// --- A long history ---
-
-const CHATS: usize = 5;
-const EACH: usize = 600;
-
-/// Several chats of one person with others, thousands of messages, and the text of each is its place in its chat.
-async fn long_history(app: &App) {
-    let names = ["Me", "A", "B", "C", "D", "E"];
-    let users = app.users(&names[..=CHATS]).await;
-    let mut messages = Vec::new();
-    for place in 0..EACH {
-        for partner in 1..=CHATS {
-            let (from, to) = if place % 3 == 0 { (partner, 0) } else { (0, partner) };
-            // Some share a moment: then it is the order in which they were written.
-            let at = at(i64::try_from(place / 2 * 2 + partner).unwrap());
-            messages.push(json!({ "from": users[from], "to": users[to], "text": place.to_string(),
-                "form": if place % 2 == 0 { "cbc" } else { "gcm" }, "at": at }));
-        }
-    }
-    // Nobody promises that a collection is in the order of time: the second half comes first.
-    let later = messages.split_off(messages.len() / 2);
-    app.messages(&later).await;
-    app.messages(&messages).await;
-}
-
-/// Everybody's conversation with the first.
-async fn all_chats(server: &Server) -> Vec<Vec<Value>> {
-    let me = login(&server.client(), "Me").await;
-    let mut all = Vec::new();
-    for name in &["A", "B", "C", "D", "E"][..CHATS] {
-        let partner = login(&server.client(), name).await;
-        all.push(partner.whole_conversation(&me).await);
-    }
-    all
-}
-
-/// The history of a chat is whole, in its order, and what was sent since follows it.
-fn check_history(chat: &[Value], sent: usize) {
-    assert_eq!(shape::seqs(chat), (1..=(EACH + sent) as u64).collect::<Vec<_>>());
-    let places: Vec<String> = (0..EACH).map(|place| place.to_string()).collect();
-    assert_eq!(texts(&chat[..EACH]), places.iter().map(|place| Some(place.as_str())).collect::<Vec<_>>());
-    let times: Vec<&str> = shape::texts(chat, "createdAt");
-    assert!(times.is_sorted(), "time runs backwards");
-}
-
-async fn slow_down(mongo: &MongoServer, millis: i32) {
-    let admin = mongodb::Client::with_uri_str(mongo.uri("admin")).await.unwrap();
-    let mode = if millis > 0 { "alwaysOn" } else { "off" };
-    let data = doc! { "failCommands": ["update"], "blockConnection": true, "blockTimeMS": millis };
-    let command = doc! { "configureFailPoint": "failCommand", "mode": mode, "data": data };
-    admin.database("admin").run_command(command).await.unwrap();
-}
-
-async fn a_long_history_is_adopted_also_when_it_is_cut(target: Target) {
-    let mongo = MongoServer::start();
-    let app = App { uri: mongo.uri("chat") };
-    long_history(&app).await;
-    let total = (CHATS * EACH) as u64;
-    slow_down(&mongo, 150).await;
-    let mut server = server_on(target, &app.uri, &OLD_KEYS).await;
-    let adopted = || app.count(doc! { "seq": { "$exists": true } });
-    for kills in 0..3 {
-        let before = adopted().await;
-        until("the next messages to be adopted", || async { (adopted().await > before).then_some(()) }).await;
-        server.kill().await;
-        let after = adopted().await;
-        assert!(after < total, "all are adopted before kill {kills}");
-        server.restart().await;
-    }
-    slow_down(&mongo, 0).await;
-    until("all to be adopted", || async { (adopted().await == total).then_some(()) }).await;
-    for chat in all_chats(&server).await {
-        check_history(&chat, 0);
-    }
-    let me = login(&server.client(), "Me").await;
-    assert!(me.chats().await.iter().all(|chat| chat["unread"] == 0), "the history counts as read");
-}
-
-/// Whoever writes into a chat whose history is on its way writes after it.
-/// Sends a text, again as long as the history before it is still being adopted.
-async fn insist(me: &Person, to: &Person, text: &str) -> Value {
-    until("the history to be adopted", || async {
-        let reply = me.post(&to.inbox(), json!({ "text": text })).await;
-        (reply.status != 503).then(|| reply.ok(201))
-    })
-    .await
-}
-
-async fn old_messages_stay_before_new_ones(target: Target) {
-    const NEW: usize = 20;
-    let mongo = MongoServer::start();
-    let app = App { uri: mongo.uri("chat") };
-    long_history(&app).await;
-    slow_down(&mongo, 100).await;
-    let server = server_on(target, &app.uri, &OLD_KEYS).await;
-    let me = login(&server.client(), "Me").await;
-    let mut sent = Vec::new();
-    let mut was_amid = false;
-    for name in &["E", "D", "C", "B", "A"][..CHATS] {
-        let partner = login(&server.client(), name).await;
-        was_amid |= app.count(doc! { "seq": Bson::Null }).await > 0;
-        let texts: Vec<String> = (0..NEW).map(|n| format!("new {n}")).collect();
-        sent.push(futures_util::future::join_all(texts.iter().map(|text| insist(&me, &partner, text))).await);
-    }
-    assert!(was_amid, "all was adopted before the first message was sent");
-    slow_down(&mongo, 0).await;
-    let mut chats = all_chats(&server).await;
-    chats.reverse();
-    for (chat, sent) in chats.iter().zip(sent) {
-        check_history(chat, NEW);
-        for message in sent {
-            assert!(chat[EACH..].contains(&message), "answered, and not there as it was");
-        }
-    }
 }
 
 tests_on!(
