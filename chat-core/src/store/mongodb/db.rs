@@ -59,7 +59,7 @@ pub(super) struct Call {
     pub(super) deadline: Instant,
     /// How long one attempt may take.
     pub(super) patience: Duration,
-    /// It only looks whether the server is there: that it was slow says nothing about other calls.
+    /// Its end comes early: that it was too slow for that says nothing about other calls.
     pub(super) is_probe: bool,
 }
 

@@ -11,6 +11,7 @@ use std::{
 };
 
 use mongodb::bson::doc;
+use tokio::time::Instant;
 
 use super::{
     db::{Call, Db, Update},
@@ -19,6 +20,8 @@ use super::{
 };
 use crate::{ChatId, Timestamp, UserId, store::Result};
 
+/// How long the sender of a message waits for it.
+const AT_ONCE: Duration = Duration::from_secs(1);
 /// How often to try.
 const PERIOD: Duration = Duration::from_secs(1);
 /// Payments in one command.
@@ -60,7 +63,9 @@ impl Debts {
     /// Pays now; what can't be paid is owed. The messages stand in any case.
     pub(super) async fn pay_at_once(&self, call: &Call, owed: impl Iterator<Item = Owed>) {
         let owed: Vec<Owed> = owed.collect();
-        if let Err(error) = pay(call, &owed).await {
+        // The messages are there: who sent them need not wait long for lists.
+        let deadline = call.deadline.min(Instant::now() + AT_ONCE);
+        if let Err(error) = pay(&Call { deadline, is_probe: true, ..call.clone() }, &owed).await {
             tracing::warn!(%error, "lists of chats are brought up to date later");
             owed.into_iter().for_each(|owed| self.add(owed));
         }

@@ -57,7 +57,9 @@ pub(super) async fn append(inner: &Inner, call: &Call, messages: Vec<NewMessage>
     }
     // Chats with a history that is still to be adopted come after it, or not at all for now: others don't wait.
     let clear = pairs.iter().map(|(chat, pair)| async move {
-        let short = Call { deadline: call.deadline.min(Instant::now() + ADOPTION), ..call.clone() };
+        // That it takes longer says nothing about the server.
+        let deadline = call.deadline.min(Instant::now() + ADOPTION);
+        let short = Call { deadline, is_probe: true, ..call.clone() };
         (*chat, inner.backlog.clear(inner, &short, *chat, *pair).await)
     });
     let busy: HashMap<ChatId, StoreError> =
