@@ -22,6 +22,8 @@ pub mod shield;
 #[cfg(feature = "socketio")]
 pub mod socketio;
 pub mod store;
+#[cfg(feature = "websocket")]
+pub mod websocket;
 #[cfg(feature = "http")]
 mod wire;
 
