@@ -8,6 +8,8 @@ use std::convert::Infallible;
 use axum::{Router, body::Body, http::Request, response::IntoResponse};
 #[cfg(feature = "socketio")]
 use chat_core::socketio::SocketIoDoor;
+#[cfg(feature = "websocket")]
+use chat_core::websocket::WebSocketDoor;
 use chat_core::{ChatService, http::HttpDoor};
 
 use tower_service::Service;
@@ -15,7 +17,7 @@ use tower_service::Service;
 use self::adapter::Adapter;
 pub use self::user::{CurrentUser, Rejection};
 
-/// The routes of the chat: the HTTP API below `/api`, and Socket.IO at `/socket.io`.
+/// The routes of the chat: the HTTP API below `/api`, Socket.IO at `/socket.io`, and plain WebSockets at `/ws`.
 ///
 /// [`merge`](Router::merge) it into an application's router, or [`nest`](Router::nest) it below a prefix (and then
 /// tell the service, with [`public_url`](chat_core::ChatServiceBuilder::public_url)). It has no fallback, no state and
@@ -36,6 +38,10 @@ pub fn router<S: Clone + Send + Sync + 'static>(chat: &ChatService) -> Router<S>
         for path in [SocketIoDoor::PATH.to_owned(), format!("{}/", SocketIoDoor::PATH)] {
             router = router.route_service(&path, door.clone());
         }
+    }
+    #[cfg(feature = "websocket")]
+    {
+        router = router.route_service(WebSocketDoor::PATH, Adapter::new(WebSocketDoor::new(chat)));
     }
     router
 }

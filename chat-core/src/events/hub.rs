@@ -25,6 +25,8 @@ pub enum CloseReason {
     SignedOut,
     /// The server goes away.
     ShuttingDown,
+    /// It went on at full speed though it was told that it is too fast.
+    Flooding,
 }
 
 impl CloseReason {
@@ -35,6 +37,7 @@ impl CloseReason {
             Self::SlowConsumer => "slow_consumer",
             Self::SignedOut => "unauthenticated",
             Self::ShuttingDown => "shutting_down",
+            Self::Flooding => "rate_limited",
         }
     }
 }

@@ -31,7 +31,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use self::endpoint::{Call, ENDPOINTS, Endpoint, Reply};
-#[cfg(feature = "socketio")]
+#[cfg(any(feature = "socketio", feature = "websocket"))]
 pub(crate) use self::{
     body::picture,
     client::{token, user_agent},

@@ -148,6 +148,8 @@ fn can_answer(endpoint: &Endpoint, code: Code) -> bool {
             Code::Unavailable => doc.answer != Answer::Document,
             // A path with another method has no row.
             Code::MethodNotAllowed => false,
+            // That is the WebSocket's path.
+            Code::UpgradeRequired => false,
             Code::InvalidCredentials | Code::Forbidden | Code::NotFound | Code::EmailTaken => false,
         }
 }
