@@ -30,6 +30,9 @@ pub enum CloseReason {
 }
 
 impl CloseReason {
+    /// All of them.
+    pub const ALL: &[Self] = &[Self::SlowConsumer, Self::SignedOut, Self::ShuttingDown, Self::Flooding];
+
     /// Its stable name.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

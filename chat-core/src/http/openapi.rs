@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     endpoint::{Answer, Body, Call, ENDPOINTS, Endpoint, Reply},
-    schemas::{self, SECURITY_SCHEMES, components, envelope, schema},
+    schemas::{self, SECURITY_SCHEMES, capitalised, components, envelope, schema},
 };
 use crate::{Code, Limits, Result};
 
@@ -99,11 +99,6 @@ fn request_body(endpoint: &Endpoint, limits: &Limits) -> Value {
         "required": endpoint.body != Body::OptionalJson,
         "content": content,
     })
-}
-
-fn capitalised(id: &str) -> String {
-    let (first, rest) = id.split_at(1);
-    first.to_ascii_uppercase() + rest
 }
 
 /// The same fields as in JSON, with a file in the place of the data URL and without `null`, which no form can say.

@@ -42,11 +42,11 @@ impl Live {
 }
 
 /// One row.
-pub(super) struct ClientEvent {
-    pub(super) name: &'static str,
-    pub(super) summary: &'static str,
+pub(crate) struct ClientEvent {
+    pub(crate) name: &'static str,
+    pub(crate) summary: &'static str,
     /// The schema of the `data` of its answer.
-    pub(super) answer: Option<&'static str>,
+    pub(crate) answer: Option<&'static str>,
     perform: for<'a> fn(Ask<'a>) -> BoxFuture<'a, Result<String>>,
 }
 
@@ -58,7 +58,7 @@ struct Ask<'a> {
 }
 
 /// The table. The name with a capital and `Event` at its end is the name of the schema of the payload.
-pub(super) const CLIENT_EVENTS: &[ClientEvent] = &[
+pub(crate) const CLIENT_EVENTS: &[ClientEvent] = &[
     ClientEvent {
         name: "sendMessage",
         summary: "Send a message. A repeat of a `clientId` gets the first message again.",

@@ -5,8 +5,10 @@ mod events;
 mod heartbeat;
 mod sign_in;
 
+#[cfg(feature = "websocket")]
+pub(crate) use self::events::admit;
 pub(crate) use self::{
-    events::{Live, admit, perform},
+    events::{CLIENT_EVENTS, Live, perform},
     heartbeat::Heartbeat,
     sign_in::{address, sign_in},
 };
