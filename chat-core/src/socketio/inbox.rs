@@ -21,6 +21,9 @@ use crate::{
 
 /// Events of one socket that may wait.
 const WAITING: usize = 512;
+/// Events that may be refused because so many wait, before the socket is closed. Fewer than the transport's buffer
+/// takes: the reason has to fit in behind the refusals.
+const OVERFLOWS: usize = 64;
 /// How long an answer may wait for a client that takes nothing.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
@@ -33,6 +36,8 @@ pub(super) struct Inbox(Mutex<Waiting>);
 struct Waiting {
     events: VecDeque<(Incoming, usize)>,
     bytes: usize,
+    /// Refused since there was room last.
+    overflows: usize,
     is_busy: bool,
 }
 
@@ -46,7 +51,12 @@ impl Inbox {
     pub(super) fn take(chat: &ChatService, socket: &Socket, live: Arc<Live>, event: Incoming, bytes: usize) {
         let mut waiting = socket.data.inbox.lock();
         if waiting.events.len() >= WAITING || waiting.bytes + bytes > 2 * chat.limits().body_bytes {
+            waiting.overflows += 1;
+            let is_flood = waiting.overflows > OVERFLOWS;
             drop(waiting);
+            if is_flood {
+                return end(socket, Some(CloseReason::Flooding));
+            }
             let second = Duration::from_secs(1);
             let limit = u32::try_from(WAITING).unwrap_or(u32::MAX);
             let limited = RateLimited { policy: "waiting", limit, window: second, retry_after: second };
@@ -54,10 +64,11 @@ impl Inbox {
             let refusal = wire::failure(&Error::RateLimited(limited));
             if socket.emit(packet::ack(ack, &refusal)).is_err() {
                 // It floods and does not read: never a silent drop.
-                socket.close(DisconnectReason::TransportError);
+                end(socket, Some(CloseReason::Flooding));
             }
             return;
         }
+        waiting.overflows = 0;
         waiting.events.push_back((event, bytes));
         waiting.bytes += bytes;
         if !waiting.is_busy {
