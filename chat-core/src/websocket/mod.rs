@@ -30,6 +30,8 @@
 //! | 4408 | `timeout` | no answer to a ping, or a message that does not come to its end |
 //! | 4410 | `slow_consumer` | it does not read what it is sent; what it missed is in the history |
 
+#[cfg(test)]
+mod autobahn;
 mod close;
 mod connection;
 mod frame;

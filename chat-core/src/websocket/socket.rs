@@ -25,7 +25,7 @@ const READ_BUFFER: usize = 4 << 10;
 /// Bytes that are gathered before they are written, when several frames are sent at once.
 const WRITE_BUFFER: usize = 16 << 10;
 /// Bytes that may wait to be written, one frame of the largest kind included.
-const MOST_TO_WRITE: usize = 16 << 20;
+const MOST_TO_WRITE: usize = 20 << 20;
 /// How long the client may leave what was sent to it unread.
 const WRITE_WITHIN: Duration = Duration::from_secs(60);
 /// How often to look whether what can't be written is still wanted.
@@ -73,6 +73,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
                 None => return Err(Ending::Gone),
             }
         }
+    }
+
+    /// The frames themselves.
+    #[cfg(test)]
+    pub(super) fn stream(&mut self) -> &mut WebSocketStream<Heard<T>> {
+        &mut self.stream
     }
 
     /// When something was heard last.
