@@ -16,7 +16,7 @@ use tower_service::Service;
 use self::adapter::Adapter;
 pub use self::user::{CurrentUser, Rejection};
 
-/// The routes of the chat: the HTTP API below `/api`, Socket.IO at `/socket.io`, and the plain WebSocket at `/ws`.
+/// The routes of the chat: the HTTP API below `/api`, Socket.IO at `/socket.io`, and plain WebSockets at `/ws`.
 ///
 /// [`merge`](Router::merge) it into an application's router, or [`nest`](Router::nest) it below a prefix (and then
 /// tell the service, with [`public_url`](chat_core::ChatServiceBuilder::public_url)). It has no fallback, no state and

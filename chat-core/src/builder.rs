@@ -76,6 +76,8 @@ pub struct ChatServiceBuilder {
     presence_grace: Duration,
     public_url: String,
     limits: Limits,
+    #[cfg(any(feature = "socketio", feature = "websocket"))]
+    heartbeat: crate::sockets::Heartbeat,
     #[cfg(feature = "http")]
     http: crate::http::HttpSettings,
 }
@@ -99,6 +101,8 @@ impl ChatServiceBuilder {
             presence_grace: Duration::from_secs(5),
             public_url: String::new(),
             limits: Limits::default(),
+            #[cfg(any(feature = "socketio", feature = "websocket"))]
+            heartbeat: crate::sockets::Heartbeat::default(),
             #[cfg(feature = "http")]
             http: crate::http::HttpSettings::default(),
         }
@@ -208,6 +212,14 @@ impl ChatServiceBuilder {
         self
     }
 
+    /// How often a socket is asked whether its client is still there (25 s by default), and how long that may take
+    /// (20 s). A proxy that ends quiet connections sooner needs a shorter interval.
+    #[cfg(any(feature = "socketio", feature = "websocket"))]
+    pub fn heartbeat(mut self, interval: Duration, patience: Duration) -> Self {
+        self.heartbeat = crate::sockets::Heartbeat { interval, patience };
+        self
+    }
+
     /// Origins, proxies and the cookie.
     #[cfg(feature = "http")]
     pub fn http(mut self, settings: crate::http::HttpSettings) -> Self {
@@ -255,10 +267,14 @@ impl ChatServiceBuilder {
             typing: Arc::new(Typing::new()),
             view,
             limits: self.limits,
+            #[cfg(any(feature = "socketio", feature = "websocket"))]
+            heartbeat: self.heartbeat,
             #[cfg(feature = "http")]
             http: self.http,
             #[cfg(feature = "http")]
             openapi: std::sync::OnceLock::new(),
+            #[cfg(any(feature = "socketio", feature = "websocket"))]
+            asyncapi: std::sync::OnceLock::new(),
             rotation: Arc::new(Mutex::new(())),
             tasks,
             errands: TaskTracker::new(),
@@ -284,6 +300,10 @@ impl ChatServiceBuilder {
         {
             let reason = "must be between 1 and 1,048,576".to_owned();
             return invalid("password_workers, connection_queue", reason);
+        }
+        #[cfg(any(feature = "socketio", feature = "websocket"))]
+        if self.heartbeat.interval.is_zero() || self.heartbeat.patience.is_zero() {
+            return invalid("heartbeat", "must not be zero".to_owned());
         }
         if self.limits.page == 0 || self.limits.page > self.limits.max_page {
             return invalid("limits", "`page` must be between 1 and `max_page`".to_owned());

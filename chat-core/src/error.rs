@@ -44,6 +44,9 @@ pub enum Error {
     /// The path exists, the method does not. Carries what is allowed, for the `Allow` header.
     #[error("This method is not allowed here.")]
     MethodNotAllowed(String),
+    /// The path is that of a WebSocket, and the request does not open one. Carries why not.
+    #[error("This is a WebSocket endpoint: {0}.")]
+    UpgradeRequired(&'static str),
     /// The client took too long to send its request.
     #[error("The request took too long to arrive.")]
     RequestTimeout,
@@ -157,6 +160,7 @@ codes! {
     PayloadTooLarge "payload_too_large" 413,
     UnsupportedMediaType "unsupported_media_type" 415,
     EmailTaken "email_taken" 409,
+    UpgradeRequired "upgrade_required" 426,
     RateLimited "rate_limited" 429,
     Internal "internal" 500,
     Unavailable "unavailable" 503,
@@ -191,6 +195,7 @@ impl Error {
             Self::OriginDenied => Code::OriginDenied,
             Self::NotFound(_) => Code::NotFound,
             Self::MethodNotAllowed(_) => Code::MethodNotAllowed,
+            Self::UpgradeRequired(_) => Code::UpgradeRequired,
             Self::RequestTimeout => Code::RequestTimeout,
             Self::PayloadTooLarge { .. } => Code::PayloadTooLarge,
             Self::UnsupportedMediaType(_) => Code::UnsupportedMediaType,

@@ -21,6 +21,8 @@ pub mod presence;
 pub mod shield;
 #[cfg(feature = "socketio")]
 pub mod socketio;
+#[cfg(any(feature = "socketio", feature = "websocket"))]
+mod sockets;
 pub mod store;
 #[cfg(feature = "websocket")]
 pub mod websocket;

@@ -170,11 +170,16 @@ pub(crate) struct Shared {
     pub(crate) log: Log,
     pub(crate) view: View,
     pub(crate) limits: Limits,
+    #[cfg(any(feature = "socketio", feature = "websocket"))]
+    pub(crate) heartbeat: crate::sockets::Heartbeat,
     #[cfg(feature = "http")]
     pub(crate) http: crate::http::HttpSettings,
     /// The document that describes the API, once somebody asked for it.
     #[cfg(feature = "http")]
     pub(crate) openapi: std::sync::OnceLock<bytes::Bytes>,
+    /// The same of the sockets.
+    #[cfg(any(feature = "socketio", feature = "websocket"))]
+    pub(crate) asyncapi: std::sync::OnceLock<bytes::Bytes>,
     /// Held while a rotation runs.
     pub(crate) rotation: Arc<Mutex<()>>,
     /// What was begun and must come to its end.

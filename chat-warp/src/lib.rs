@@ -22,7 +22,7 @@ use warp::{
 
 pub use self::user::{CurrentUser, Refusal, current_user, optional_user, recover};
 
-/// The routes of the chat: the HTTP API below `/api`, Socket.IO at `/socket.io`, and the plain WebSocket at `/ws`.
+/// The routes of the chat: the HTTP API below `/api`, Socket.IO at `/socket.io`, and plain WebSockets at `/ws`.
 ///
 /// Combine it with an application's own filters by [`or`](Filter::or), or mount it below a prefix with
 /// `warp::path("chat").and(…)` (and then tell the service, with

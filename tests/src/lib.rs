@@ -36,6 +36,7 @@ pub mod measure;
 pub mod pictures;
 pub mod shape;
 pub mod sio;
+pub mod ws;
 
 pub use self::{
     client::Client,

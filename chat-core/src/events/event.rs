@@ -1,9 +1,8 @@
 //! What happens, as it is told to those whom it concerns.
 
-use std::{
-    ops::Deref,
-    sync::{Arc, OnceLock},
-};
+#[cfg(any(feature = "socketio", feature = "websocket"))]
+use std::sync::OnceLock;
+use std::{ops::Deref, sync::Arc};
 
 use serde::Serialize;
 
@@ -61,20 +60,38 @@ pub struct SharedEvent(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     event: Event,
-    socketio: OnceLock<String>,
+    #[cfg(feature = "socketio")]
+    socketio: OnceLock<engineioxide::Str>,
+    #[cfg(feature = "websocket")]
+    websocket: OnceLock<tokio_tungstenite::tungstenite::Utf8Bytes>,
 }
 
 impl SharedEvent {
     /// Makes it ready to be shared.
     #[must_use]
     pub fn new(event: Event) -> Self {
-        Self(Arc::new(Inner { event, socketio: OnceLock::new() }))
+        Self(Arc::new(Inner {
+            event,
+            #[cfg(feature = "socketio")]
+            socketio: OnceLock::new(),
+            #[cfg(feature = "websocket")]
+            websocket: OnceLock::new(),
+        }))
     }
 
-    /// The Socket.IO packet, encoded by the first who asks.
-    #[cfg_attr(not(feature = "socketio"), allow(dead_code))]
-    pub(crate) fn socketio(&self, encode: impl FnOnce(&Event) -> String) -> &str {
-        self.0.socketio.get_or_init(|| encode(&self.0.event))
+    /// The Socket.IO packet, encoded by the first who asks. A copy of it costs nothing.
+    #[cfg(feature = "socketio")]
+    pub(crate) fn socketio(&self, encode: impl FnOnce(&Event) -> String) -> engineioxide::Str {
+        self.0.socketio.get_or_init(|| encode(&self.0.event).into()).clone()
+    }
+
+    /// The WebSocket frame, likewise.
+    #[cfg(feature = "websocket")]
+    pub(crate) fn websocket(
+        &self,
+        encode: impl FnOnce(&Event) -> String,
+    ) -> tokio_tungstenite::tungstenite::Utf8Bytes {
+        self.0.websocket.get_or_init(|| encode(&self.0.event).into()).clone()
     }
 }
 

@@ -25,9 +25,14 @@ pub enum CloseReason {
     SignedOut,
     /// The server goes away.
     ShuttingDown,
+    /// It went on at full speed though it was told that it is too fast.
+    Flooding,
 }
 
 impl CloseReason {
+    /// All of them.
+    pub const ALL: &[Self] = &[Self::SlowConsumer, Self::SignedOut, Self::ShuttingDown, Self::Flooding];
+
     /// Its stable name.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -35,6 +40,7 @@ impl CloseReason {
             Self::SlowConsumer => "slow_consumer",
             Self::SignedOut => "unauthenticated",
             Self::ShuttingDown => "shutting_down",
+            Self::Flooding => "rate_limited",
         }
     }
 }

@@ -49,7 +49,7 @@ pub(super) async fn update_profile(mut call: Call) -> Result<Reply> {
     let picture = match (call.file.take(), inline) {
         (Some(file), _) => Some(Some(file).filter(|file| !file.is_empty())),
         (None, Some(empty)) if empty.is_empty() => Some(None),
-        (None, Some(url)) => Some(Some(picture("profilePic", &url, call.chat.limits())?)),
+        (None, Some(url)) => Some(Some(picture("profilePic", url, call.chat.limits()).await?)),
         (None, None) => None,
     };
     let user = call.chat.auth().update_profile(user, ProfileEdit { full_name, picture }).await?;

@@ -51,9 +51,12 @@ where
 }
 
 /// The picture in a data URL.
-pub(crate) fn picture(field: &'static str, url: &str, limits: &Limits) -> Result<Bytes> {
-    crate::images::decode_data_url(url, limits.image.bytes)
-        .map_err(|refused| Error::invalid(field, refused.to_string()))
+pub(crate) async fn picture(field: &'static str, url: String, limits: &Limits) -> Result<Bytes> {
+    let most = limits.image.bytes;
+    let decode = move || crate::images::decode_data_url(&url, most);
+    // Milliseconds for a large one, during which others would wait.
+    let decoded = tokio::task::spawn_blocking(decode).await.map_err(Error::internal)?;
+    decoded.map_err(|refused| Error::invalid(field, refused.to_string()))
 }
 
 async fn collect<B>(headers: &HeaderMap, body: B, limit: usize) -> Result<Bytes>

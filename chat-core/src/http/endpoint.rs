@@ -7,6 +7,8 @@ use futures_util::future::BoxFuture;
 use http::{HeaderName, HeaderValue, Method};
 use serde::Serialize;
 
+#[cfg(any(feature = "socketio", feature = "websocket"))]
+use super::asyncapi;
 use super::{auth, images, messages, openapi};
 use crate::{ChatService, Code, Error, Result, auth::Session, images::StoredImage, shield::VisitClass, wire};
 
@@ -116,6 +118,9 @@ pub(super) const ENDPOINTS: &[Endpoint] = &[
         doc("image", "A picture. Its name, which nobody can guess, is all it takes.", &[200], Image, &[NotFound])),
     row(Method::GET,    "/api/openapi.json",       Request,     false, Body::None,               |c| Box::pin(openapi::get(c)),
         doc("openapi", "This description of the API.", &[200], Document, &[])),
+    #[cfg(any(feature = "socketio", feature = "websocket"))]
+    row(Method::GET,    "/api/asyncapi.json",      Request,     false, Body::None,               |c| Box::pin(asyncapi::get(c)),
+        doc("asyncapi", "The description of the sockets.", &[200], Document, &[])),
 ];
 
 /// A request that came this far: past the shield, signed in where it must be, its body read.

@@ -51,7 +51,7 @@ pub(super) async fn send(mut call: Call) -> Result<Reply> {
     std::mem::take(&mut call.fields).finish()?;
     let image = match (call.file.take(), inline) {
         (Some(file), _) => Some(file),
-        (None, Some(url)) => Some(picture("image", &url, call.chat.limits())?),
+        (None, Some(url)) => Some(picture("image", url, call.chat.limits()).await?),
         (None, None) => None,
     };
     let sent = call.chat.messages().send(me, To::User(to), Draft { text, image, client_id }).await?;

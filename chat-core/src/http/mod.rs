@@ -3,6 +3,8 @@
 //! Everything that the contract says of HTTP is in here: routes, statuses, the envelope, cookies, origins, CORS. An
 //! adapter turns it into its framework's routes and adds the peer's address ([`PeerAddr`]) to each request.
 
+#[cfg(any(feature = "socketio", feature = "websocket"))]
+mod asyncapi;
 mod auth;
 mod body;
 mod client;
@@ -31,7 +33,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use self::endpoint::{Call, ENDPOINTS, Endpoint, Reply};
-#[cfg(feature = "socketio")]
+#[cfg(any(feature = "socketio", feature = "websocket"))]
 pub(crate) use self::{
     body::picture,
     client::{token, user_agent},

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     endpoint::{Answer, Body, Call, ENDPOINTS, Endpoint, Reply},
-    schemas::{self, SECURITY_SCHEMES, components, envelope, schema},
+    schemas::{self, SECURITY_SCHEMES, capitalised, components, envelope, schema},
 };
 use crate::{Code, Limits, Result};
 
@@ -101,11 +101,6 @@ fn request_body(endpoint: &Endpoint, limits: &Limits) -> Value {
     })
 }
 
-fn capitalised(id: &str) -> String {
-    let (first, rest) = id.split_at(1);
-    first.to_ascii_uppercase() + rest
-}
-
 /// The same fields as in JSON, with a file in the place of the data URL and without `null`, which no form can say.
 fn form(mut schema: Value, file: &str) -> Value {
     for (_, property) in schema["properties"].as_object_mut().into_iter().flatten() {
@@ -148,6 +143,8 @@ fn can_answer(endpoint: &Endpoint, code: Code) -> bool {
             Code::Unavailable => doc.answer != Answer::Document,
             // A path with another method has no row.
             Code::MethodNotAllowed => false,
+            // That is the WebSocket's path.
+            Code::UpgradeRequired => false,
             Code::InvalidCredentials | Code::Forbidden | Code::NotFound | Code::EmailTaken => false,
         }
 }

@@ -31,6 +31,12 @@ pub(super) fn failure(error: &Error) -> Response<ResponseBody> {
         put(header::RETRY_AFTER, seconds(after).to_string());
     }
     match error {
+        Error::UpgradeRequired(_) => {
+            // RFC 9110, section 15.5.22, and RFC 6455, section 4.2.2.
+            put(header::CONNECTION, "upgrade".to_owned());
+            put(header::UPGRADE, "websocket".to_owned());
+            put(header::SEC_WEBSOCKET_VERSION, "13".to_owned());
+        }
         Error::MethodNotAllowed(methods) => put(header::ALLOW, methods.clone()),
         Error::Unauthenticated | Error::InvalidCredentials => {
             put(header::WWW_AUTHENTICATE, "Bearer".to_owned());

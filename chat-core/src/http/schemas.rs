@@ -8,6 +8,12 @@ pub(super) fn schema(name: &str) -> Value {
     json!({ "$ref": format!("#/components/schemas/{name}") })
 }
 
+/// The name of the schema of what comes under this name.
+pub(super) fn capitalised(name: &str) -> String {
+    let (first, rest) = name.split_at(1);
+    first.to_ascii_uppercase() + rest
+}
+
 pub(super) fn parameter(name: &str) -> Value {
     json!({ "$ref": format!("#/components/parameters/{name}") })
 }
@@ -36,6 +42,14 @@ pub(super) fn components(limits: &Limits) -> Value {
             },
         },
     })
+}
+
+/// Those of the sockets.
+#[cfg(any(feature = "socketio", feature = "websocket"))]
+pub(super) fn socket_schemas(limits: &Limits) -> Value {
+    let mut outputs = outputs();
+    let message = json!({ "Message": outputs["Message"].take() });
+    merged([ids(), message, json!({ "ErrorCode": errors()["ErrorCode"].take() }), events(limits)])
 }
 
 fn merged<const N: usize>(parts: [Value; N]) -> Value {
@@ -118,8 +132,34 @@ fn outputs() -> Value {
     })
 }
 
-fn errors() -> Value {
-    let codes: Vec<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
+/// What goes over sockets, beside messages.
+#[cfg(any(feature = "socketio", feature = "websocket"))]
+fn events(limits: &Limits) -> Value {
+    let (id, time, flag) = (schema("Id"), schema("Time"), json!({ "type": "boolean" }));
+    let mut send = inputs(limits)["SendMessage"].take();
+    send["properties"]["receiverId"] = id.clone();
+    send["required"] = json!(["receiverId"]);
+    let mut events = json!({
+        "DeleteMessageEvent": object("What to delete.", json!({ "messageId": id }), &[]),
+        "TypingEvent": object("To whom.", json!({ "receiverId": id, "isTyping": flag }), &[]),
+        "TypingToYouEvent": object("Who writes.", json!({ "senderId": id, "isTyping": flag }), &[]),
+        "PresenceEvent": object("Who came or went, and when.", json!({
+            "userId": id, "isOnline": flag, "lastSeen": time,
+        }), &[]),
+        "OnlineUsersEvent": { "type": "array", "items": id },
+    });
+    events["SendMessageEvent"] = send;
+    #[cfg(feature = "socketio")]
+    {
+        let reasons: Vec<_> = crate::events::CloseReason::ALL.iter().map(|reason| reason.as_str()).collect();
+        let code = json!({ "type": "string", "enum": reasons });
+        events["ClosingEvent"] = object("Why.", json!({ "code": code }), &[]);
+    }
+    events
+}
+
+/// The envelope of what went wrong.
+pub(super) fn failure() -> Value {
     let data = json!({
         "code": schema("ErrorCode"),
         "fields": {
@@ -127,10 +167,12 @@ fn errors() -> Value {
             "description": "With `validation_failed`: what is wrong, by field.",
         },
     });
-    json!({
-        "ErrorCode": { "type": "string", "enum": codes },
-        "Error": envelope(false, &object("What went wrong.", data, &["fields"])),
-    })
+    envelope(false, &object("What went wrong.", data, &["fields"]))
+}
+
+fn errors() -> Value {
+    let codes: Vec<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
+    json!({ "ErrorCode": { "type": "string", "enum": codes }, "Error": failure() })
 }
 
 /// Exactly three keys.

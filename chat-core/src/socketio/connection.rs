@@ -1,7 +1,6 @@
 //! One socket from its first packet to its last.
 
 use std::{
-    net::IpAddr,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU32, Ordering},
@@ -16,17 +15,16 @@ use tokio::{sync::mpsc::error::TrySendError, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    events::Inbox,
+    inbox::Inbox,
     lobby::{Lobby, Waiting},
     packet::{self, Packet},
 };
 use crate::{
-    ChatService, Error, Result, Timestamp,
+    ChatService, Timestamp,
     auth::Session,
-    events::{CloseReason, Connection, ConnectionId, Event},
-    http::{PeerAddr, token, user_agent},
+    events::{CloseReason, Connection, Event},
     presence::PresenceGuard,
-    shield::{Visit, VisitClass},
+    sockets::{self, GREETING_WITHIN, Live},
 };
 
 /// How long a transport may stay without a sign-in.
@@ -35,8 +33,6 @@ const SIGN_IN_WITHIN: Duration = Duration::from_secs(20);
 const REFUSALS: u32 = 5;
 /// Bytes of a packet that is taken before the sign-in: a token, and some room.
 const UNSIGNED_BYTES: usize = 16 << 10;
-/// How long the list of who is here may take.
-const GREETING_WITHIN: Duration = Duration::from_secs(5);
 /// How long to wait for a transport that takes nothing at the moment, before it is asked again.
 const BACK_OFF: Duration = Duration::from_millis(5);
 /// How long to wait at the most between two times.
@@ -71,14 +67,6 @@ enum Stage {
     Closed,
 }
 
-/// What is known of a socket that is signed in.
-#[derive(Debug)]
-pub(super) struct Live {
-    pub(super) session: Session,
-    pub(super) connection: ConnectionId,
-    pub(super) address: Option<IpAddr>,
-}
-
 impl SocketState {
     fn stage(&self) -> std::sync::MutexGuard<'_, Stage> {
         // A stage is assigned whole: a panic elsewhere leaves none half done.
@@ -101,7 +89,7 @@ impl EngineIoHandler for Door {
     type Data = SocketState;
 
     fn on_connect(self: Arc<Self>, socket: Socket) {
-        let waiting = self.lobby.enter(self.address(&socket));
+        let waiting = self.lobby.enter(sockets::address(&self.chat, &socket.req_parts));
         *socket.data.waiting.lock().unwrap_or_else(PoisonError::into_inner) = Some(waiting);
         expect_sign_in(socket);
     }
@@ -165,8 +153,9 @@ impl Door {
         }
         let door = self.clone();
         tokio::spawn(async move {
-            match door.sign_in(&socket, auth.as_ref()).await {
-                Ok((session, address)) => door.live(socket, session, address).await,
+            let given = auth.as_ref().and_then(|auth| auth.get("token")).and_then(Value::as_str);
+            match sockets::sign_in(&door.chat, &socket.req_parts, given).await {
+                Ok(session) => door.live(socket, session).await,
                 Err(error) => {
                     let code = error.code().as_str();
                     let _ = socket.emit(packet::connect_error("/", &error.to_string(), code));
@@ -183,27 +172,8 @@ impl Door {
         });
     }
 
-    async fn sign_in(&self, socket: &Socket, auth: Option<&Value>) -> Result<(Session, Option<IpAddr>)> {
-        let (shared, parts) = (&self.chat.shared, &socket.req_parts);
-        shared.http.check_origin(&parts.headers, &parts.uri, shared.view.public_url())?;
-        let address = self.address(socket);
-        let given = auth.and_then(|auth| auth.get("token")).and_then(Value::as_str);
-        let session =
-            given.or_else(|| token(&parts.headers)).map(|token| self.chat.auth().authenticate(token));
-        let user = session.as_ref().and_then(|session| session.as_ref().ok()).map(|session| session.user);
-        let user_agent = user_agent(&parts.headers);
-        shared.admit(&Visit { class: VisitClass::Connect, address, user, user_agent }).await?;
-        Ok((session.ok_or(Error::Unauthenticated)??, address))
-    }
-
-    fn address(&self, socket: &Socket) -> Option<IpAddr> {
-        let parts = &socket.req_parts;
-        let peer = parts.extensions.get::<PeerAddr>().map(|peer| peer.0.ip());
-        self.chat.shared.http.client_address(peer, &parts.headers)
-    }
-
     /// The life of a socket that is signed in.
-    async fn live(&self, socket: Socket, session: Session, address: Option<IpAddr>) {
+    async fn live(&self, socket: Socket, session: Session) {
         let mut connection = self.chat.events().connect(&session);
         let guard = self.chat.presence().arrive(session.user);
         {
@@ -213,7 +183,8 @@ impl Door {
             }
             // Before any event may go out, and before any may come in.
             let _ = socket.emit(packet::connected(&socket.id.to_string()));
-            *stage = Stage::Live(Arc::new(Live { session, connection: connection.id(), address }));
+            let address = sockets::address(&self.chat, &socket.req_parts);
+            *stage = Stage::Live(Arc::new(Live::new(session, connection.id(), address)));
         }
         socket.data.leave_lobby();
         // Who comes or goes from now on waits in the queue, behind this.
@@ -269,12 +240,12 @@ pub(super) enum Transmitted {
 /// Gives the transport a packet. While it takes nothing, waits: until then, or until `is_over`.
 pub(super) async fn transmit(
     socket: &Socket,
-    packet: &str,
+    mut packet: Str,
     is_over: impl Fn() -> bool,
     at_most: Duration,
 ) -> Transmitted {
     let deadline = Instant::now() + at_most;
-    let (mut packet, mut wait) = (Str::from(packet.to_owned()), BACK_OFF);
+    let mut wait = BACK_OFF;
     loop {
         packet = match socket.emit(packet) {
             Ok(()) => return Transmitted::Yes,
@@ -293,7 +264,7 @@ pub(super) async fn transmit(
 
 /// Tells the client why, as far as it listens, and closes. After a sign-out the official client stays away; after
 /// anything else it comes back by itself.
-fn end(socket: &Socket, reason: Option<CloseReason>) {
+pub(super) fn end(socket: &Socket, reason: Option<CloseReason>) {
     *socket.data.stage() = Stage::Closed;
     if let Some(reason) = reason {
         let payload = serde_json::json!({ "code": reason.as_str() });

@@ -5,7 +5,7 @@
 //! and nothing is kept per socket but what this door needs.
 
 mod connection;
-mod events;
+mod inbox;
 mod lobby;
 mod packet;
 
@@ -60,6 +60,8 @@ impl SocketIoDoor {
             .ws_max_message_size(largest)
             .ws_max_frame_size(largest)
             .max_buffer_size(ENGINE_BUFFER)
+            .ping_interval(chat.shared.heartbeat.interval)
+            .ping_timeout(chat.shared.heartbeat.patience)
             .build();
         let lobby = Arc::new(Lobby::default());
         let door = Arc::new(Door { chat: chat.clone(), lobby: lobby.clone() });

@@ -53,10 +53,22 @@ impl Fields {
         text.ok().map(Cow::into_owned)
     }
 
+    /// A text, which must be there.
+    #[cfg_attr(not(feature = "websocket"), allow(dead_code))]
+    pub(crate) fn required(&mut self, name: &'static str) -> Option<String> {
+        if self.is_absent(name) { self.refuse(name, "required") } else { self.string(name) }
+    }
+
+    /// Any value, as it came.
+    #[cfg_attr(not(feature = "websocket"), allow(dead_code))]
+    pub(crate) fn raw(&mut self, name: &str) -> Option<Box<RawValue>> {
+        self.take(name)
+    }
+
     /// An id, which must be there.
-    #[cfg_attr(not(feature = "socketio"), allow(dead_code))]
+    #[cfg_attr(not(any(feature = "socketio", feature = "websocket")), allow(dead_code))]
     pub(crate) fn id<T: FromStr>(&mut self, name: &'static str) -> Option<T> {
-        if self.map.get(name).is_none_or(|value| value.get() == "null") {
+        if self.is_absent(name) {
             return self.refuse(name, "required");
         }
         let text = self.string(name)?;
@@ -71,13 +83,17 @@ impl Fields {
     }
 
     /// Yes or no, which must be there.
-    #[cfg_attr(not(feature = "socketio"), allow(dead_code))]
+    #[cfg_attr(not(any(feature = "socketio", feature = "websocket")), allow(dead_code))]
     pub(crate) fn flag(&mut self, name: &'static str) -> Option<bool> {
         match self.take(name).as_deref().map(RawValue::get) {
             Some("true") => Some(true),
             Some("false") => Some(false),
             _ => self.refuse(name, "must be true or false"),
         }
+    }
+
+    fn is_absent(&self, name: &str) -> bool {
+        self.map.get(name).is_none_or(|value| value.get() == "null")
     }
 
     fn take(&mut self, name: &str) -> Option<Box<RawValue>> {

@@ -6,7 +6,10 @@ use futures_util::{SinkExt, StreamExt};
 use hyper::body::Bytes;
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
-use tokio_tungstenite::{WebSocketStream, tungstenite::Message};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{Error, Message, client::IntoClientRequest},
+};
 
 use super::common::{chat, person};
 
@@ -58,6 +61,27 @@ async fn what_is_sent_over_http_arrives_over_socket_io() {
     let body = reqwest::Body::wrap_stream(stream.take(chat.limits().body_bytes / (64 * 1024) + 2));
     let cut = send().header("content-type", "application/json").body(body).send().await.unwrap();
     assert_eq!(cut.status(), 413);
+    chat.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_plain_websocket_opens() {
+    let (chat, _folder) = chat("").await;
+    let (_, token) = person(&chat, "ann").await;
+    let address = serve(&chat).await;
+    let open = async |token: &str| {
+        let mut request = format!("ws://{address}/ws").into_client_request().unwrap();
+        request.headers_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
+        let tcp = TcpStream::connect(address).await.unwrap();
+        tokio_tungstenite::client_async(request, tcp).await
+    };
+    let (mut socket, _) = open(&token).await.unwrap();
+    assert_eq!(text(&mut socket).await, r#"{"event":"onlineUsers","data":[]}"#);
+    socket.send(Message::text(r#"{"event":"deleteMessage","data":{},"id":7}"#)).await.unwrap();
+    let reply = text(&mut socket).await;
+    assert!(reply.starts_with(r#"{"reply":7,"success":false"#), "{reply}");
+    let Err(Error::Http(refusal)) = open("no-token").await else { unreachable!("let in") };
+    assert_eq!(refusal.status(), 401);
     chat.shutdown().await;
 }
 

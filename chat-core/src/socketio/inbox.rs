@@ -1,4 +1,4 @@
-//! What clients say on a socket that is signed in.
+//! What clients say on a socket that is signed in, one thing after the other.
 
 use std::{
     collections::VecDeque,
@@ -9,19 +9,21 @@ use std::{
 use engineioxide::DisconnectReason;
 
 use super::{
-    connection::{Live, Socket, Transmitted, transmit},
+    connection::{Socket, Transmitted, end, transmit},
     packet::{self, Incoming},
 };
 use crate::{
-    ChatService, Error, RateLimited, Result, Timestamp,
-    http::picture,
-    messages::{Draft, To},
-    shield::{Visit, VisitClass},
-    wire::{self, Fields},
+    ChatService, Error, RateLimited, Result,
+    events::CloseReason,
+    sockets::{Live, perform},
+    wire,
 };
 
 /// Events of one socket that may wait.
 const WAITING: usize = 512;
+/// Events that may be refused because so many wait, before the socket is closed. Fewer than the transport's buffer
+/// takes: the reason has to fit in behind the refusals.
+const OVERFLOWS: usize = 64;
 /// How long an answer may wait for a client that takes nothing.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
@@ -34,6 +36,8 @@ pub(super) struct Inbox(Mutex<Waiting>);
 struct Waiting {
     events: VecDeque<(Incoming, usize)>,
     bytes: usize,
+    /// Refused since there was room last.
+    overflows: usize,
     is_busy: bool,
 }
 
@@ -47,7 +51,12 @@ impl Inbox {
     pub(super) fn take(chat: &ChatService, socket: &Socket, live: Arc<Live>, event: Incoming, bytes: usize) {
         let mut waiting = socket.data.inbox.lock();
         if waiting.events.len() >= WAITING || waiting.bytes + bytes > 2 * chat.limits().body_bytes {
+            waiting.overflows += 1;
+            let is_flood = waiting.overflows > OVERFLOWS;
             drop(waiting);
+            if is_flood {
+                return end(socket, Some(CloseReason::Flooding));
+            }
             let second = Duration::from_secs(1);
             let limit = u32::try_from(WAITING).unwrap_or(u32::MAX);
             let limited = RateLimited { policy: "waiting", limit, window: second, retry_after: second };
@@ -55,16 +64,22 @@ impl Inbox {
             let refusal = wire::failure(&Error::RateLimited(limited));
             if socket.emit(packet::ack(ack, &refusal)).is_err() {
                 // It floods and does not read: never a silent drop.
-                socket.close(DisconnectReason::TransportError);
+                end(socket, Some(CloseReason::Flooding));
             }
             return;
         }
+        waiting.overflows = 0;
         waiting.events.push_back((event, bytes));
         waiting.bytes += bytes;
         if !waiting.is_busy {
             waiting.is_busy = true;
             tokio::spawn(work(chat.clone(), socket.clone(), live));
         }
+    }
+
+    fn clear(&self) {
+        let mut waiting = self.lock();
+        (waiting.events, waiting.bytes) = (VecDeque::new(), 0);
     }
 
     fn next(&self) -> Option<Incoming> {
@@ -85,9 +100,19 @@ async fn work(chat: ChatService, socket: Socket, live: Arc<Live>) {
     while let Some(event) = socket.data.inbox.next() {
         let ack = event.ack;
         // In a task of its own, so that a panic ends this one event and not the socket's ear.
-        let (chat, live) = (chat.clone(), live.clone());
-        let done = tokio::spawn(async move { handle(&chat, &live, event).await }).await;
+        let asked = {
+            let (chat, live) = (chat.clone(), live.clone());
+            async move {
+                let payload = event.payload.as_ref().map(|payload| payload.get()).unwrap_or_default();
+                perform(&chat, &live, &event.name, payload).await
+            }
+        };
+        let done = tokio::spawn(asked).await;
         answer(&socket, ack, done.unwrap_or_else(|panic| Err(Error::internal(panic)))).await;
+        if live.is_flooding() {
+            socket.data.inbox.clear();
+            end(&socket, Some(CloseReason::Flooding));
+        }
     }
 }
 
@@ -96,55 +121,9 @@ async fn work(chat: ChatService, socket: Socket, live: Arc<Live>) {
 async fn answer(socket: &Socket, ack: Option<u64>, done: Result<String>) {
     let Some(ack) = ack else { return };
     let envelope = done.unwrap_or_else(|error| wire::failure(&error));
-    if transmit(socket, &packet::ack(ack, &envelope), || false, ANSWER_WITHIN).await == Transmitted::Stuck {
+    if transmit(socket, packet::ack(ack, &envelope).into(), || false, ANSWER_WITHIN).await
+        == Transmitted::Stuck
+    {
         socket.close(DisconnectReason::TransportError);
-    }
-}
-
-fn fields(event: &Incoming) -> Result<Fields> {
-    Fields::parse(event.payload.as_ref().map(|payload| payload.get()).unwrap_or_default().as_bytes())
-}
-
-async fn handle(chat: &ChatService, live: &Live, event: Incoming) -> Result<String> {
-    let me = live.session.user;
-    // What waited while the session ended is not done any more.
-    if live.session.expires_at <= Timestamp::now() || chat.shared.revocations.contains(live.session.id) {
-        return Err(Error::Unauthenticated);
-    }
-    let visit =
-        Visit { class: VisitClass::SocketEvent, address: live.address, user: Some(me), user_agent: None };
-    chat.shared.admit(&visit).await?;
-    match event.name.as_str() {
-        "sendMessage" => {
-            let mut fields = fields(&event)?;
-            let to = fields.id("receiverId");
-            let text = fields.string("text");
-            let image = fields.string("image").filter(|url| !url.is_empty());
-            let client_id = fields.string("clientId");
-            fields.finish()?;
-            // `finish` has refused an absent id.
-            let to = To::User(to.ok_or(Error::InvalidId)?);
-            let image = image.map(|url| picture("image", &url, chat.limits()));
-            let draft = Draft { text, image: image.transpose()?, client_id };
-            let sent = chat.messages().send_from(me, to, draft, Some(live.connection)).await?;
-            Ok(wire::success(&sent.message, if sent.is_repeat { "Sent before." } else { "Sent." }))
-        }
-        "deleteMessage" => {
-            let mut fields = fields(&event)?;
-            let id = fields.id("messageId");
-            fields.finish()?;
-            let message = chat.messages().delete(me, id.ok_or(Error::InvalidId)?).await?;
-            Ok(wire::success(&message, "Deleted."))
-        }
-        "typing" => {
-            let mut fields = fields(&event)?;
-            let (to, is_typing) = (fields.id("receiverId"), fields.flag("isTyping"));
-            fields.finish()?;
-            if let (Some(to), Some(is_typing)) = (to, is_typing) {
-                chat.events().typing(me, to, is_typing);
-            }
-            Ok(wire::success(&(), "Told."))
-        }
-        _ => Err(Error::NotFound("Event")),
     }
 }

@@ -1,0 +1,148 @@
+//! One WebSocket: its limits, and its end. What is said on it is not known here.
+
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    time::{Instant, timeout},
+};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{
+        Bytes, Message, Utf8Bytes,
+        protocol::{Role, WebSocketConfig},
+    },
+};
+
+use super::{
+    close::{Close, Ending},
+    io::Heard,
+};
+
+/// Bytes that are read at once, and kept for as long as the connection is there: there are many, and most are silent.
+const READ_BUFFER: usize = 4 << 10;
+/// Bytes that are gathered before they are written, when several frames are sent at once.
+const WRITE_BUFFER: usize = 16 << 10;
+/// Bytes that may wait to be written, one frame of the largest kind included.
+const MOST_TO_WRITE: usize = 20 << 20;
+/// How long the client may leave what was sent to it unread.
+const WRITE_WITHIN: Duration = Duration::from_secs(60);
+/// How often to look whether what can't be written is still wanted.
+const LOOK: Duration = Duration::from_millis(250);
+/// How long a message may take from its first byte to its last.
+const MESSAGE_WITHIN: Duration = Duration::from_secs(120);
+/// How long it may take to say good-bye, each way.
+const GOOD_BYE: Duration = Duration::from_millis(800);
+/// Bytes that are thrown away on the way to the client's good-bye.
+const MOST_TO_DISCARD: u64 = 16 << 20;
+
+/// A WebSocket over any connection.
+#[derive(Debug)]
+pub(super) struct Socket<T> {
+    stream: WebSocketStream<Heard<T>>,
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
+    /// On a connection whose handshake is done. Messages of more than `most` bytes are not taken.
+    pub(super) async fn new(io: T, most: usize) -> Self {
+        let config = WebSocketConfig::default()
+            .read_buffer_size(READ_BUFFER)
+            .write_buffer_size(WRITE_BUFFER)
+            .max_write_buffer_size(MOST_TO_WRITE)
+            .max_message_size(Some(most))
+            .max_frame_size(Some(most))
+            .accept_unmasked_frames(false);
+        Self { stream: WebSocketStream::from_raw_socket(Heard::new(io), Role::Server, Some(config)).await }
+    }
+
+    /// The next message that is a text or bytes; pings are answered on the way. Cancel-safe.
+    pub(super) async fn next(&mut self) -> Result<Message, Ending> {
+        loop {
+            let message = self.stream.next().await;
+            self.stream.get_mut().unfinished = None;
+            match message {
+                Some(Ok(message @ (Message::Text(_) | Message::Binary(_)))) => return Ok(message),
+                Some(Ok(Message::Close(_))) => {
+                    // The answer to it is in the buffer.
+                    let _ = timeout(GOOD_BYE, self.stream.flush()).await;
+                    return Err(Ending::Gone);
+                }
+                Some(Ok(_)) => {}
+                Some(Err(error)) => return Err(error.into()),
+                None => return Err(Ending::Gone),
+            }
+        }
+    }
+
+    /// The frames themselves.
+    #[cfg(test)]
+    pub(super) fn stream(&mut self) -> &mut WebSocketStream<Heard<T>> {
+        &mut self.stream
+    }
+
+    /// When something was heard last.
+    pub(super) fn heard(&self) -> Instant {
+        self.stream.get_ref().last()
+    }
+
+    /// Whether a message was begun so long ago that it is not meant to end.
+    pub(super) fn is_stalled(&self) -> bool {
+        self.stream.get_ref().unfinished.is_some_and(|since| since.elapsed() > MESSAGE_WITHIN)
+    }
+
+    /// Sends texts. Waits for a client that reads slowly, at most until nobody wants them any more.
+    pub(super) async fn send(
+        &mut self,
+        texts: impl IntoIterator<Item = Utf8Bytes>,
+        is_over: impl Fn() -> bool,
+    ) -> Result<(), Ending> {
+        let stream = &mut self.stream;
+        let write = async {
+            for text in texts {
+                stream.feed(Message::Text(text)).await?;
+            }
+            stream.flush().await
+        };
+        let mut write = std::pin::pin!(write);
+        let deadline = Instant::now() + WRITE_WITHIN;
+        loop {
+            if let Ok(written) = timeout(LOOK, &mut write).await {
+                return Ok(written?);
+            }
+            if is_over() || Instant::now() >= deadline {
+                return Err(Ending::Closed(Close::SlowConsumer));
+            }
+        }
+    }
+
+    /// Asks whether the client is there. One that takes nothing is not asked twice.
+    pub(super) async fn ping(&mut self) -> Result<(), Ending> {
+        match timeout(LOOK, self.stream.send(Message::Ping(Bytes::new()))).await {
+            Ok(sent) => Ok(sent?),
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Says why, waits a moment for the client to hear it, and ends the connection.
+    pub(super) async fn end(mut self, ending: Ending) {
+        let (Ending::Closed(close) | Ending::Broken(close)) = ending else { return };
+        let said = timeout(GOOD_BYE, self.stream.send(Message::Close(Some(close.frame())))).await;
+        if !matches!(said, Ok(Ok(()))) {
+            return;
+        }
+        let stream = &mut self.stream;
+        let _ = timeout(GOOD_BYE, async {
+            if matches!(ending, Ending::Closed(_)) {
+                while let Some(Ok(_)) = stream.next().await {}
+            } else {
+                // What is left unread when a connection ends makes the system throw away what the client has not read
+                // yet: the reason (RFC 9112, section 9.6).
+                let io = stream.get_mut();
+                let _ = io.shutdown().await;
+                let _ = tokio::io::copy(&mut io.take(MOST_TO_DISCARD), &mut tokio::io::sink()).await;
+            }
+        })
+        .await;
+    }
+}
