@@ -63,7 +63,15 @@ impl Ws {
     /// The server's refusal.
     pub async fn with(request: Request<()>) -> Result<Self, Reply> {
         let address = request.uri().authority().unwrap().as_str().to_owned();
-        let tcp = TcpStream::connect(address).await.unwrap();
+        Self::over(TcpStream::connect(address).await.unwrap(), request).await
+    }
+
+    /// Any handshake, on this connection.
+    ///
+    /// # Errors
+    ///
+    /// The server's refusal.
+    pub async fn over(tcp: TcpStream, request: Request<()>) -> Result<Self, Reply> {
         tcp.set_nodelay(true).unwrap();
         let opening = tokio::time::timeout(DEADLINE, client_async(request, tcp));
         match opening.await.expect("no answer to the handshake") {
@@ -165,7 +173,8 @@ impl Ws {
         tokio::time::timeout(DEADLINE, search).await.unwrap_or_else(|_| panic!("waited in vain for {what}"))
     }
 
-    async fn read(&mut self) -> Said {
+    /// The next thing that the server says, whenever that may be; cancel-safe.
+    pub async fn read(&mut self) -> Said {
         use futures_util::StreamExt as _;
         loop {
             return match self.stream.next().await {

@@ -89,7 +89,7 @@ impl Line {
                 match self.stream.next().await.expect("it ended").expect("it broke") {
                     Message::Text(text) if text.contains(part) => return text.as_str().to_owned(),
                     Message::Text(text) if text.as_str() == "2" => {
-                        self.stream.send(Message::text("3")).await.unwrap()
+                        self.stream.send(Message::text("3")).await.unwrap();
                     }
                     Message::Close(frame) => panic!("closed while waiting for {part}: {frame:?}"),
                     _ => {}
@@ -275,7 +275,7 @@ async fn handshakes_that_stay_half_open(target: Target) {
     bounded(&server, before, "half-open handshakes");
     // Those who never sign in are ended by the server, those who hang up are forgotten at once.
     let connections =
-        async || metric(&server.client().fetch("/metrics").await.text(), "chat_connections").unwrap();
+        async || metric(server.client().fetch("/metrics").await.text(), "chat_connections").unwrap();
     until("the silent ones that are signed in", || async { (connections().await >= 101.0).then_some(()) })
         .await;
     drop(open);
@@ -291,7 +291,7 @@ async fn who_never_reads_is_closed_and_the_others_get_everything(target: Target)
         socket.set_recv_buffer_size(4096).unwrap();
         let mut slow = Line::over(door, &server, &ann.token, socket).await;
         let closed = async || {
-            metric(&server.client().fetch("/metrics").await.text(), "chat_slow_connections_closed_total")
+            metric(server.client().fetch("/metrics").await.text(), "chat_slow_connections_closed_total")
                 .unwrap()
         };
         let (were_closed, text) = (closed().await, "😀".repeat(9_990));
@@ -387,7 +387,7 @@ async fn a_page_of_a_foreign_origin_gets_in_nowhere(target: Target) {
     let address = server.address();
     let cookie = format!("jwt={}", ann.token);
     let headers = [("cookie", cookie.as_str()), ("origin", "https://evil.example")];
-    let refusal = chat_tests::ws::Ws::with(handshake(&address, &headers)).await.err().expect("it was let in");
+    let refusal = chat_tests::ws::Ws::with(handshake(&address, &headers)).await.expect_err("it was let in");
     refusal.refused(403, "origin_denied");
 
     let url = format!("ws://{address}/socket.io/?EIO=4&transport=websocket");

@@ -42,7 +42,7 @@ async fn refusals_say_why_before_anything_is_opened(target: Target) {
     let address = server.address();
     let bearer = format!("Bearer {}", ann.token);
     let refusal = async |headers: &[(&'static str, &str)]| {
-        Ws::with(handshake(&address, headers)).await.err().expect("it was let in")
+        Ws::with(handshake(&address, headers)).await.expect_err("it was let in")
     };
     refusal(&[]).await.refused(401, "unauthenticated");
     refusal(&[("authorization", "Bearer x.y.z")]).await.refused(401, "unauthenticated");

@@ -34,7 +34,7 @@ struct Door {
     address: &'static str,
     description: String,
     /// An event, as the server or a client sends it: its name, its payload, and whether an answer is possible.
-    event: fn(&str, Value, bool) -> Value,
+    event: fn(&str, &Value, bool) -> Value,
     /// An answer around this envelope.
     answer: fn(Value) -> Value,
 }
@@ -49,7 +49,7 @@ fn doors() -> Vec<Door> {
                 is a `connect_error` with `data: { code }`. The payload is the event's first argument; the answer is \
                 the acknowledgement, for clients that ask for one. Before the server closes a socket it says `closing`."
                 .to_owned(),
-            event: |_, payload, _| payload,
+            event: |_, payload, _| payload.clone(),
             answer: |envelope| envelope,
         },
         #[cfg(feature = "websocket")]
@@ -80,7 +80,7 @@ fn closing_codes() -> String {
 }
 
 #[cfg(feature = "websocket")]
-fn frame(name: &str, data: Value, is_answered: bool) -> Value {
+fn frame(name: &str, data: &Value, is_answered: bool) -> Value {
     let mut properties = json!({ "event": { "type": "string", "const": name }, "data": data });
     if is_answered {
         properties["id"] = json!({ "type": ["integer", "null"], "minimum": 0, "description": "Where there shall be a reply." });
@@ -134,7 +134,7 @@ fn document(limits: &Limits, public_url: &str) -> Value {
 fn channel(door: &Door) -> Value {
     let mut messages = Map::new();
     for event in CLIENT_EVENTS {
-        let payload = (door.event)(event.name, schema(&format!("{}Event", capitalised(event.name))), true);
+        let payload = (door.event)(event.name, &schema(&format!("{}Event", capitalised(event.name))), true);
         messages.insert(format!("{}.ask", event.name), message(event.name, event.summary, &payload));
         let data = event.answer.map_or_else(|| json!({ "type": "null" }), schema);
         let answers =
@@ -142,7 +142,8 @@ fn channel(door: &Door) -> Value {
         messages.insert(format!("{}.answer", event.name), message(event.name, "The answer.", &answers));
     }
     for (name, payload, summary) in server_events(door) {
-        messages.insert(name.to_owned(), message(name, summary, &(door.event)(name, schema(payload), false)));
+        messages
+            .insert(name.to_owned(), message(name, summary, &(door.event)(name, &schema(payload), false)));
     }
     let mut channel =
         json!({ "address": door.address, "description": door.description, "messages": messages });

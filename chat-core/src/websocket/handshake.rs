@@ -26,7 +26,8 @@ pub(super) struct Accepted {
 
 pub(super) async fn accept(chat: &ChatService, parts: Parts) -> Result<Accepted> {
     let request = Request::from_parts(parts, ());
-    let mut response = create_response_with_body(&request, ResponseBody::default).map_err(refused)?;
+    let mut response =
+        create_response_with_body(&request, ResponseBody::default).map_err(|failure| refused(&failure))?;
     let (mut parts, ()) = request.into_parts();
     if let Some(protocol) = subprotocol(&parts.headers)? {
         response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
@@ -37,7 +38,7 @@ pub(super) async fn accept(chat: &ChatService, parts: Parts) -> Result<Accepted>
     Ok(Accepted { response, upgrade, session, address: sockets::address(chat, &parts) })
 }
 
-fn refused(failure: ProtocolFailure) -> Error {
+fn refused(failure: &ProtocolFailure) -> Error {
     match failure {
         ProtocolFailure::Protocol(ProtocolError::WrongHttpMethod) => {
             Error::MethodNotAllowed("GET".to_owned())

@@ -20,10 +20,11 @@ use chat_tests::{
     Client, Person, Server, Signup, Target, Value, json,
     measure::{Memory, metric, quantile},
     sio::{Packet, Socket},
+    ws::{Said, Ws, handshake},
 };
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use futures_util::future::join_all;
-use tokio::sync::watch;
+use tokio::{net::TcpSocket, sync::watch};
 
 /// Bounded load on a chat server of this machine.
 #[derive(Debug, Parser)]
@@ -48,6 +49,9 @@ enum Load {
         /// Of how many users.
         #[arg(long, default_value_t = 100)]
         users: usize,
+        /// On which door.
+        #[arg(long, value_enum, default_value_t = Door::Socketio)]
+        door: Door,
         /// How long they are held.
         #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(0..=600))]
         hold: u64,
@@ -73,6 +77,12 @@ enum Load {
         #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=120))]
         seconds: u64,
     },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Door {
+    Socketio,
+    Websocket,
 }
 
 struct Goal {
@@ -128,8 +138,8 @@ async fn main() {
     rlimit::increase_nofile_limit(u64::MAX).expect("the limit of open files");
     let goal = Goal::of(&arguments).await;
     let report = match arguments.load {
-        Load::Idle { connections, users, hold } => {
-            idle(&goal, connections, users, Duration::from_secs(hold)).await
+        Load::Idle { connections, users, door, hold } => {
+            idle(&goal, connections, users, door, Duration::from_secs(hold)).await
         }
         Load::Storm { logins, seconds, rate } => {
             storm(&goal, logins, Duration::from_secs(seconds), rate).await
@@ -146,7 +156,7 @@ fn source(n: usize) -> SocketAddr {
     SocketAddr::new(IpAddr::V4(address), 0)
 }
 
-async fn idle(goal: &Goal, count: usize, users: usize, hold: Duration) -> Value {
+async fn idle(goal: &Goal, count: usize, users: usize, door: Door, hold: Duration) -> Value {
     let people = goal.people(users.max(1)).await;
     let before = goal.memory();
     let (stop, stopped) = watch::channel(false);
@@ -155,9 +165,9 @@ async fn idle(goal: &Goal, count: usize, users: usize, hold: Duration) -> Value 
     let mut n = 0;
     while n < count {
         let batch = (n..count.min(n + 64))
-            .map(|n| Socket::connect(goal.address, Some(source(n)), &people[n % people.len()].token));
-        for socket in join_all(batch).await {
-            sockets.push(tokio::spawn(held(socket.expect("a connection"), stopped.clone())));
+            .map(|n| Line::open(door, goal.address, source(n), &people[n % people.len()].token));
+        for line in join_all(batch).await {
+            sockets.push(tokio::spawn(held(line, stopped.clone())));
         }
         n = sockets.len();
     }
@@ -173,21 +183,58 @@ async fn idle(goal: &Goal, count: usize, users: usize, hold: Duration) -> Value 
     let after = settled(goal).await;
     let grown = rss(&at_idle) - rss(&before);
     json!({
-        "load": "idle", "connections": count, "users": people.len(), "openedInMs": millis(opened), "alive": alive,
+        "load": "idle", "door": format!("{door:?}"), "connections": count, "users": people.len(), "openedInMs": millis(opened), "alive": alive,
         "serverCounts": counted, "before": before, "idle": at_idle, "after": after,
         "kibPerConnection": grown / count.max(1) as f64,
     })
 }
 
+/// A socket on either door.
+enum Line {
+    SocketIo(Socket),
+    WebSocket(Ws),
+}
+
+impl Line {
+    async fn open(door: Door, server: SocketAddr, from: SocketAddr, token: &str) -> Self {
+        if door == Door::Socketio {
+            return Self::SocketIo(Socket::connect(server, Some(from), token).await.expect("a connection"));
+        }
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(from).unwrap();
+        let tcp = socket.connect(server).await.expect("a connection");
+        let authorization = format!("Bearer {token}");
+        let request = handshake(&server.to_string(), &[("authorization", &authorization)]);
+        Self::WebSocket(Ws::over(tcp, request).await.unwrap_or_else(|refusal| panic!("{}", refusal.body)))
+    }
+
+    /// Whether it goes on after the next thing that the server says.
+    async fn goes_on(&mut self) -> bool {
+        match self {
+            Self::SocketIo(socket) => !matches!(socket.next().await, Ok(Packet::Closed) | Err(_)),
+            Self::WebSocket(ws) => !matches!(ws.read().await, Said::Closed(_)),
+        }
+    }
+
+    async fn close(self) {
+        match self {
+            Self::SocketIo(socket) => socket.close().await,
+            Self::WebSocket(mut ws) => {
+                let _ = ws.stream.close(None).await;
+            }
+        }
+    }
+}
+
 /// Holds a socket until it may be closed; whether the server held it as long.
-async fn held(mut socket: Socket, mut stopped: watch::Receiver<bool>) -> bool {
+async fn held(mut line: Line, mut stopped: watch::Receiver<bool>) -> bool {
     loop {
         tokio::select! {
             _ = stopped.wait_for(|is_stopped| *is_stopped) => break,
-            packet = socket.next() => if matches!(packet, Ok(Packet::Closed) | Err(_)) { return false },
+            goes_on = line.goes_on() => if !goes_on { return false },
         }
     }
-    socket.close().await;
+    line.close().await;
     true
 }
 
