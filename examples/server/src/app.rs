@@ -142,3 +142,40 @@ fn request_id() -> String {
 fn is_usual(method: &Method) -> bool {
     matches!(method.as_str(), "GET" | "HEAD" | "POST" | "PUT" | "DELETE" | "OPTIONS" | "PATCH")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_of_templates_is_bounded() {
+        for (path, expected) in [
+            ("/metrics", Some("/metrics")),
+            ("/api/auth/me", Some("/api/auth/me")),
+            ("/api/messages/0123456789abcdef01234567", Some("/api/messages/{id}")),
+            ("/socket.io/", Some("/socket.io/")),
+            ("/ws", Some("/ws")),
+            ("/ws/more", None),
+            ("/elsewhere", None),
+        ] {
+            assert_eq!(template(path), expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn the_paths_for_whoever_runs_it_are_read_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let chat = ChatService::open(folder.path()).await.unwrap();
+        let metrics = Metrics::new(&chat);
+        for path in OWN {
+            for method in [Method::GET, Method::HEAD] {
+                let response = operate(&chat, &metrics, &method, path).await;
+                assert_eq!(response.status(), StatusCode::OK, "{method} {path}");
+            }
+            let refused = operate(&chat, &metrics, &Method::POST, path).await;
+            assert_eq!(refused.status(), StatusCode::METHOD_NOT_ALLOWED, "{path}");
+            assert_eq!(refused.headers()[header::ALLOW], "GET, HEAD");
+        }
+        chat.shutdown().await;
+    }
+}
