@@ -16,7 +16,7 @@ use hyper::body::{Body, Bytes};
 use tower_service::Service;
 use warp::{
     Filter, Rejection, Reply,
-    http::{HeaderMap, Method, Request},
+    http::{HeaderMap, Method, Request, Response},
     path::Peek,
 };
 
@@ -31,15 +31,36 @@ pub use self::user::{CurrentUser, Refusal, current_user, optional_user, recover}
 pub fn routes(
     chat: &ChatService,
 ) -> impl Filter<Extract = (impl Reply + use<>,), Error = Rejection> + Clone + Send + Sync + use<> + 'static {
-    let doors = Doors::new(chat);
+    let routes = mount(HttpDoor::new(chat), |path| HttpDoor::path_template(path).is_some());
+    #[cfg(feature = "socketio")]
+    let routes = routes.or(mount(SocketIoDoor::new(chat), |path| SocketIoDoor::PATHS.contains(&path)));
+    #[cfg(feature = "websocket")]
+    let routes = routes.or(mount(WebSocketDoor::new(chat), |path| path == WebSocketDoor::PATH));
+    routes
+}
+
+/// A door, for the paths that it has.
+fn mount<D, B>(
+    door: D,
+    has: fn(&str) -> bool,
+) -> impl Filter<Extract = (impl Reply,), Error = Rejection> + Clone + Send + Sync + 'static
+where
+    D: Service<Request<request::DoorBody>, Response = Response<B>, Error = Infallible, Future: Send>,
+    D: Clone + Send + Sync + 'static,
+    B: Body<Data = Bytes, Error: Into<BoxError> + Send> + Send + Sync + 'static,
+{
     warp::path::peek()
         .and_then(move |path: Peek| {
-            let door = doors.at(&format!("/{}", path.as_str()));
-            async { door.ok_or_else(warp::reject::not_found) }
+            let is_ours = has(&format!("/{}", path.as_str()));
+            async move { is_ours.then_some(()).ok_or_else(warp::reject::not_found) }
         })
+        .untuple_one()
         .and(request::head())
         .and(warp::body::stream())
-        .then(|door: Door, head: Request<()>, body| door.answer(head.map(|()| request::body(body))))
+        .then(move |head: Request<()>, body| {
+            let answer = door.clone().call(head.map(|()| request::body(body)));
+            async { answer.await.map(response::from_door) }
+        })
 }
 
 /// What answers to whatever comes to it, with the contract's 404 and for pages of listed origins too: the last filter of
@@ -54,65 +75,7 @@ pub fn fallback(
         let mut request = Request::new(Empty::<Bytes>::new());
         *request.method_mut() = method;
         *request.headers_mut() = headers;
-        let mut door = door.clone();
-        async move { door.call(request).await.map(response::from_door) }
+        let answer = door.clone().call(request);
+        async { answer.await.map(response::from_door) }
     })
-}
-
-/// The doors of one service.
-#[derive(Clone)]
-struct Doors {
-    http: HttpDoor,
-    #[cfg(feature = "socketio")]
-    socketio: SocketIoDoor,
-    #[cfg(feature = "websocket")]
-    websocket: WebSocketDoor,
-}
-
-impl Doors {
-    fn new(chat: &ChatService) -> Self {
-        Self {
-            http: HttpDoor::new(chat),
-            #[cfg(feature = "socketio")]
-            socketio: SocketIoDoor::new(chat),
-            #[cfg(feature = "websocket")]
-            websocket: WebSocketDoor::new(chat),
-        }
-    }
-
-    /// The one that has this path.
-    fn at(&self, path: &str) -> Option<Door> {
-        #[cfg(feature = "socketio")]
-        if SocketIoDoor::PATHS.contains(&path) {
-            return Some(Door::SocketIo(self.socketio.clone()));
-        }
-        #[cfg(feature = "websocket")]
-        if path == WebSocketDoor::PATH {
-            return Some(Door::WebSocket(self.websocket.clone()));
-        }
-        HttpDoor::path_template(path).map(|_| Door::Http(self.http.clone()))
-    }
-}
-
-enum Door {
-    Http(HttpDoor),
-    #[cfg(feature = "socketio")]
-    SocketIo(SocketIoDoor),
-    #[cfg(feature = "websocket")]
-    WebSocket(WebSocketDoor),
-}
-
-impl Door {
-    async fn answer<B>(self, request: Request<B>) -> Result<warp::reply::Response, Infallible>
-    where
-        B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
-    {
-        match self {
-            Self::Http(mut door) => door.call(request).await.map(response::from_door),
-            #[cfg(feature = "socketio")]
-            Self::SocketIo(mut door) => door.call(request).await.map(response::from_door),
-            #[cfg(feature = "websocket")]
-            Self::WebSocket(mut door) => door.call(request).await.map(response::from_door),
-        }
-    }
 }

@@ -4,9 +4,9 @@ use std::{convert::Infallible, net::SocketAddr};
 
 use chat_core::http::PeerAddr;
 use futures_util::{Stream, TryStreamExt};
-use http_body_util::StreamBody;
+use http_body_util::{BodyExt, StreamBody, combinators::UnsyncBoxBody};
 use hyper::{
-    body::{Body, Buf, Bytes, Frame},
+    body::{Buf, Bytes, Frame},
     upgrade::OnUpgrade,
 };
 use warp::{
@@ -63,11 +63,11 @@ fn assemble(
     request
 }
 
+/// The body of a request, on its way to a door.
+pub(crate) type DoorBody = UnsyncBoxBody<Bytes, warp::Error>;
+
 /// The body, as it comes in: nothing of it is read before the door reads it.
-pub(crate) fn body<S, D>(stream: S) -> impl Body<Data = Bytes, Error = warp::Error> + Send + 'static
-where
-    S: Stream<Item = Result<D, warp::Error>> + Send + 'static,
-    D: Buf + 'static,
-{
-    StreamBody::new(stream.map_ok(|mut data| Frame::data(data.copy_to_bytes(data.remaining()))))
+pub(crate) fn body<D: Buf>(stream: impl Stream<Item = Result<D, warp::Error>> + Send + 'static) -> DoorBody {
+    let frames = stream.map_ok(|mut data| Frame::data(data.copy_to_bytes(data.remaining())));
+    BodyExt::boxed_unsync(StreamBody::new(frames))
 }
