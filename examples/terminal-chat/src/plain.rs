@@ -138,6 +138,9 @@ impl Plain {
             Command::Text(text) => self.state.send(text, client_id()?, now),
             Command::Typing => self.state.type_on(now),
             Command::History { is_asked: false } => {
+                if is_up && self.state.outbox().is_busy() {
+                    return Ok(Some(command));
+                }
                 self.state.load_newest();
                 return Ok(Some(Command::History { is_asked: true }));
             }

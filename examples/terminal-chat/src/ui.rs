@@ -202,7 +202,7 @@ fn said<'a>(
     width: usize,
 ) {
     const INDENT: usize = 6;
-    let first = (INDENT + name.width() + 2).min(width / 2);
+    let first = (INDENT + name.width() + 2).min(width * 2 / 3);
     let name = Span::styled(fit(&name.content, first.saturating_sub(INDENT + 2)), name.style);
     let mut parts = wrap(text, width.saturating_sub(first), width.saturating_sub(INDENT)).into_iter();
     let mut line = vec![time, Span::raw(" "), name, Span::raw(": ")];

@@ -7,7 +7,7 @@ mod outbox;
 pub(crate) mod tests;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     time::{Duration, Instant},
 };
 
@@ -105,6 +105,8 @@ pub(crate) struct State {
     /// All conversations are of interest, not only the open one.
     is_following_all: bool,
     people: HashMap<Id, Person>,
+    /// Of those one shares a chat with, who is connected, as the connection tells; HTTP's answers are about sign-ins, too.
+    online: Option<HashSet<Id>>,
     /// By name; there once they were asked for.
     contacts: Option<Vec<Id>>,
     chats: Vec<Entry>,
@@ -134,6 +136,7 @@ impl State {
             link: LinkState::Connecting,
             is_following_all,
             people: HashMap::new(),
+            online: None,
             contacts: None,
             chats: Vec::new(),
             are_chats_loaded: false,
@@ -418,6 +421,7 @@ impl State {
         self.deleting.clear();
         self.my_typing = None;
         self.again.clear();
+        self.online = None;
         for person in self.people.values_mut() {
             (person.user.is_online, person.typing_until) = (false, None);
         }
@@ -430,11 +434,19 @@ impl State {
                 for person in self.people.values_mut() {
                     person.user.is_online = online.contains(&person.user.id);
                 }
+                self.online = Some(online.into_iter().collect());
             }
             Heard::Message(message) => self.arrived(message),
             Heard::Deleted(message) => self.changed(message),
             Heard::Typing { sender, is_typing } => self.heard_typing(sender, is_typing, now),
             Heard::Presence { user, is_online, last_seen } => {
+                if let Some(online) = &mut self.online {
+                    if is_online {
+                        online.insert(user.clone())
+                    } else {
+                        online.remove(&user)
+                    };
+                }
                 if let Some(person) = self.people.get_mut(&user) {
                     let was_online = std::mem::replace(&mut person.user.is_online, is_online);
                     person.user.last_seen = last_seen;
@@ -569,7 +581,6 @@ impl State {
             std::mem::take(&mut self.chats).into_iter().map(|entry| (entry.with.clone(), entry)).collect();
         for Chat { partner, last_message, unread } in chats {
             let with = partner.id.clone();
-            self.meet(partner);
             let newest = last_message.as_ref().map_or(0, |last| last.seq);
             if is_first {
                 // What came live since the start is news; what was there before isn't.
@@ -591,6 +602,7 @@ impl State {
                 _ => Entry { with: with.clone(), last: last_message, unread },
             };
             self.chats.push(entry);
+            self.meet(partner);
             let told = self.told.get(&with).copied().unwrap_or(0);
             if self.is_following_all && newest > told && self.contiguous(&with, told) < newest {
                 self.load_down_to(&with, told + 1);
@@ -667,7 +679,11 @@ impl State {
         }
     }
 
-    fn meet(&mut self, user: User) {
+    fn meet(&mut self, mut user: User) {
+        let is_partner = self.chats.iter().any(|entry| entry.with == user.id);
+        if let Some(online) = self.online.as_ref().filter(|_| is_partner) {
+            user.is_online = online.contains(&user.id);
+        }
         let typing_until = self.people.remove(&user.id).and_then(|person| person.typing_until);
         self.people.insert(user.id.clone(), Person { user, typing_until });
     }

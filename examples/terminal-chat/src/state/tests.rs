@@ -268,6 +268,9 @@ fn typing_is_told_seldom_and_ended() {
 #[test]
 fn presence() {
     let (mut state, now) = connected(false);
+    // Carl signed in a moment ago, says the list; but he is not connected.
+    let carl = User { is_online: true, ..user("carl", "Carl") };
+    state.on_loaded(Fetch::Contacts, Ok(Loaded::Contacts(vec![carl])), now);
     assert!(state.person("bob").unwrap().user.is_online && !state.person("carl").unwrap().user.is_online);
     let gone = Heard::Presence { user: "bob".into(), is_online: false, last_seen: "now".into() };
     state.on_link(LinkEvent::Heard(gone.clone()), now);
