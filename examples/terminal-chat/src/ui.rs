@@ -19,9 +19,17 @@ use crate::{
     state::{Delivery, LinkState},
 };
 
-const HELP: &str =
-    "enter send · tab chats · ^n find people · pgup/pgdn scroll · ^d delete last · ^r send again · ^c quit";
-const SEARCH_HELP: &str = "type a name or an e-mail · ↑↓ choose · enter open · esc back";
+/// The most needed first: what has no room is left out.
+const HELP: &[&str] = &[
+    "^c quit",
+    "enter send",
+    "tab chats",
+    "^n find people",
+    "pgup/pgdn scroll",
+    "^d delete last",
+    "^r send again",
+];
+const SEARCH_HELP: &[&str] = &["esc back", "enter open", "↑↓ choose", "type a name or an e-mail"];
 /// Below that there is no room for the list of chats.
 const NARROW: u16 = 60;
 const LIST_WIDTH: u16 = 26;
@@ -47,8 +55,20 @@ pub(crate) fn draw(frame: &mut Frame<'_>, app: &App, offset: UtcOffset, now: Ins
     }
     frame.render_widget(status_line(app, now), status);
     let keys = if app.search.is_some() { SEARCH_HELP } else { HELP };
-    frame.render_widget(Line::styled(keys, DIM), help);
+    frame.render_widget(Line::styled(help_line(keys, usize::from(help.width)), DIM), help);
     drawn
+}
+
+fn help_line(keys: &[&str], width: usize) -> String {
+    let mut line = String::new();
+    for key in keys {
+        let gap = if line.is_empty() { "" } else { " · " };
+        if line.width() + gap.width() + key.width() <= width {
+            line.push_str(gap);
+            line.push_str(key);
+        }
+    }
+    line
 }
 
 /// The list of chats.
@@ -280,7 +300,7 @@ fn status_line<'a>(app: &App, now: Instant) -> Line<'a> {
         LinkState::Up(_) => Span::styled("connected".to_owned(), GOOD),
         LinkState::Down { why, until } => {
             let seconds = until.saturating_duration_since(now).as_secs_f32().ceil();
-            Span::styled(format!("no connection: {why} · again in {seconds} s"), BAD)
+            Span::styled(format!("no connection, again in {seconds} s: {why}"), BAD)
         }
         LinkState::Ended(why) => Span::styled(format!("signed out: {why} · ctrl-c, and start again"), BAD),
     };
@@ -374,7 +394,7 @@ mod tests {
                 "                         │Bob is typing…",
                 "                         │> me too",
                 "Ann connected",
-                "enter send · tab chats · ^n find people · pgup/pgdn scroll · ^d delete las",
+                "^c quit · enter send · tab chats · ^n find people · pgup/pgdn scroll",
             ]
         );
     }
@@ -398,7 +418,7 @@ mod tests {
         let (screen, _) = look(&app, 80, 14, now);
         assert!(screen.iter().any(|line| line.ends_with("  -   Ann: later")), "{screen:#?}");
         assert!(screen.iter().any(|line| line.ends_with("sending…")), "{screen:#?}");
-        assert_eq!(screen[12], "Ann no connection: cut · again in 2 s");
+        assert_eq!(screen[12], "Ann no connection, again in 2 s: cut");
     }
 
     #[test]
