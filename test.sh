@@ -92,6 +92,12 @@ for features in '' sqlite mongodb foreign-text http socketio conformance; do
     step "chat-core with ${features:-no feature} alone"
     cargo check --package chat-core --no-default-features --features "$features"
 done
+for adapter in chat-axum chat-warp; do
+    for features in '' socketio websocket; do
+        step "$adapter with ${features:-no feature} alone"
+        cargo check --package "$adapter" --no-default-features --features "$features"
+    done
+done
 step 'chat-core with all features'
 cargo check --package chat-core --all-features
 

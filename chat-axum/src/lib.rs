@@ -11,7 +11,6 @@ use chat_core::socketio::SocketIoDoor;
 #[cfg(feature = "websocket")]
 use chat_core::websocket::WebSocketDoor;
 use chat_core::{ChatService, http::HttpDoor};
-
 use tower_service::Service;
 
 use self::adapter::Adapter;
@@ -35,8 +34,8 @@ pub fn router<S: Clone + Send + Sync + 'static>(chat: &ChatService) -> Router<S>
     #[cfg(feature = "socketio")]
     {
         let door = Adapter::new(SocketIoDoor::new(chat));
-        for path in [SocketIoDoor::PATH.to_owned(), format!("{}/", SocketIoDoor::PATH)] {
-            router = router.route_service(&path, door.clone());
+        for path in SocketIoDoor::PATHS {
+            router = router.route_service(path, door.clone());
         }
     }
     #[cfg(feature = "websocket")]

@@ -75,6 +75,8 @@ macro_rules! for_each_target {
     ($($test:ident),+ $(,)?) => {
         $crate::tests_on!(axum_sqlite = AxumSqlite: $($test),+);
         $crate::tests_on!(axum_mongo = AxumMongo: $($test),+);
+        $crate::tests_on!(warp_sqlite = WarpSqlite: $($test),+);
+        $crate::tests_on!(warp_mongo = WarpMongo: $($test),+);
     };
 }
 

@@ -19,11 +19,15 @@ pub enum Target {
     AxumSqlite,
     /// The axum server on MongoDB.
     AxumMongo,
+    /// The warp server on the embedded SQLite store.
+    WarpSqlite,
+    /// The warp server on MongoDB.
+    WarpMongo,
 }
 
 impl Target {
     /// All of them.
-    pub const ALL: &'static [Self] = &[Self::AxumSqlite, Self::AxumMongo];
+    pub const ALL: &'static [Self] = &[Self::AxumSqlite, Self::AxumMongo, Self::WarpSqlite, Self::WarpMongo];
 
     /// Its name, for failures and for the load tool.
     #[must_use]
@@ -31,6 +35,8 @@ impl Target {
         match self {
             Self::AxumSqlite => "axum_sqlite",
             Self::AxumMongo => "axum_mongo",
+            Self::WarpSqlite => "warp_sqlite",
+            Self::WarpMongo => "warp_mongo",
         }
     }
 
@@ -38,6 +44,7 @@ impl Target {
     const fn binary(self) -> (&'static str, &'static str) {
         match self {
             Self::AxumSqlite | Self::AxumMongo => ("chat-server", "server"),
+            Self::WarpSqlite | Self::WarpMongo => ("chat-server-warp", "server-warp"),
         }
     }
 
@@ -45,8 +52,8 @@ impl Target {
     pub(crate) fn database(self) -> Option<MongoDatabase> {
         match self {
             // SQLite in DATA_DIR is the default: that it needs no setting is part of what is tested.
-            Self::AxumSqlite => None,
-            Self::AxumMongo => Some(MongoDatabase::fresh()),
+            Self::AxumSqlite | Self::WarpSqlite => None,
+            Self::AxumMongo | Self::WarpMongo => Some(MongoDatabase::fresh()),
         }
     }
 

@@ -183,6 +183,23 @@ async fn a_frame_of_a_hundred_megabytes(target: Target) {
     }
 }
 
+/// On the other door the buffer is engineioxide's, which keeps it as long as the socket is open.
+async fn a_large_message_leaves_nothing_behind(target: Target) {
+    let (server, ann, bob) = two(target).await;
+    let before = memory(&server);
+    let text = "x".repeat(7 * MIB);
+    let mut lines = Vec::new();
+    for _ in 0..30 {
+        let mut line = Line::open(Door::WebSocket, &server, &ann.token).await;
+        line.send(line.event("sendMessage", &json!({ "receiverId": bob.id(), "text": text }))).await;
+        line.until("validation_failed").await;
+        line.send(line.event("typing", &json!({ "receiverId": bob.id(), "isTyping": false }))).await;
+        line.until("Told.").await;
+        lines.push(line);
+    }
+    bounded(&server, before, "30 messages of 7 MiB");
+}
+
 async fn fragments_without_end(target: Target) {
     let (server, ann, bob) = two(target).await;
     for door in DOORS {
@@ -405,6 +422,7 @@ async fn a_page_of_a_foreign_origin_gets_in_nowhere(target: Target) {
 
 for_each_target!(
     a_frame_of_a_hundred_megabytes,
+    a_large_message_leaves_nothing_behind,
     fragments_without_end,
     what_is_no_text_of_the_protocol,
     handshakes_that_stay_half_open,

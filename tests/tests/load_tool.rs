@@ -3,7 +3,7 @@
 
 use std::process::Stdio;
 
-use chat_tests::{Server, Target, Value, for_each_target, json, measure, sio, until};
+use chat_tests::{Server, Target, Value, for_each_target, json, measure, sio, tests_on, until};
 use tokio::process::Command;
 
 async fn connections(server: &Server) -> f64 {
@@ -50,11 +50,14 @@ async fn three_hundred_are_held_and_let_go(target: Target) {
 
 async fn idle_reports(target: Target) {
     let server = target.start().await;
-    let report = load(&server, &["idle", "--connections", "300", "--users", "3"]).await;
-    assert_eq!(report["connections"], 300);
-    assert_eq!(report["alive"], 300, "all are there at the end");
-    assert!(report["idle"]["rssKib"].as_u64().unwrap() > 0);
-    until("no connections", || async { (connections(&server).await == 0.0).then_some(()) }).await;
+    for door in ["socketio", "websocket"] {
+        let report = load(&server, &["idle", "--connections", "300", "--users", "3", "--door", door]).await;
+        assert_eq!(report["connections"], 300);
+        assert_eq!(report["alive"], 300, "all are there at the end");
+        assert_eq!(report["serverCounts"], 300.0);
+        assert!(report["idle"]["rssKib"].as_u64().unwrap() > 0);
+        until("no connections", || async { (connections(&server).await == 0.0).then_some(()) }).await;
+    }
 }
 
 async fn storm_reports(target: Target) {
@@ -74,4 +77,6 @@ async fn send_reports(target: Target) {
     assert_eq!(report["failed"], json!(0));
 }
 
-for_each_target!(three_hundred_are_held_and_let_go, idle_reports, storm_reports, send_reports);
+for_each_target!(three_hundred_are_held_and_let_go);
+// What is tested here is the tool.
+tests_on!(axum_sqlite_tool = AxumSqlite: idle_reports, storm_reports, send_reports);

@@ -19,7 +19,7 @@ mod settings;
 use std::{
     convert::Infallible,
     panic::AssertUnwindSafe,
-    sync::Arc,
+    sync::LazyLock,
     task::{Context, Poll},
     time::Duration,
 };
@@ -84,7 +84,7 @@ impl HttpDoor {
     /// The door of this service.
     #[must_use]
     pub fn new(chat: &ChatService) -> Self {
-        Self { service: cors(chat).layer(Api::new(chat)) }
+        Self { service: cors(chat).layer(Api { chat: chat.clone() }) }
     }
 
     /// Every path that it answers, each once, with `{name}` for what varies: what an adapter mounts.
@@ -94,6 +94,20 @@ impl HttpDoor {
             before.all(|other| other.path != endpoint.path).then_some(endpoint.path)
         };
         ENDPOINTS.iter().enumerate().filter_map(is_first)
+    }
+
+    /// Which of [`paths`](Self::paths) this path is, if it is one: for adapters whose framework has no table of routes,
+    /// and for figures that must not count each id for itself.
+    ///
+    /// ```
+    /// # use chat_core::http::HttpDoor;
+    /// assert_eq!(HttpDoor::path_template("/api/messages/contacts"), Some("/api/messages/contacts"));
+    /// assert_eq!(HttpDoor::path_template("/api/messages/0123456789abcdef01234567"), Some("/api/messages/{id}"));
+    /// assert_eq!(HttpDoor::path_template("/elsewhere"), None);
+    /// ```
+    #[must_use]
+    pub fn path_template(path: &str) -> Option<&'static str> {
+        ROUTER.at(path).ok()?.value.first().map(|endpoint| endpoint.path)
     }
 }
 
@@ -158,27 +172,22 @@ pub(crate) fn cors(chat: &ChatService) -> CorsLayer {
         .max_age(Duration::from_secs(3600))
 }
 
+/// From a path to its rows of the table.
+#[allow(clippy::expect_used)]
+static ROUTER: LazyLock<matchit::Router<Vec<&'static Endpoint>>> = LazyLock::new(|| {
+    let mut router = matchit::Router::new();
+    for path in HttpDoor::paths() {
+        let rows = ENDPOINTS.iter().filter(|endpoint| endpoint.path == path).collect();
+        // The table is a constant, and a test mounts it.
+        router.insert(path, rows).expect("the paths of the table do not collide");
+    }
+    router
+});
+
 /// The API without CORS.
 #[derive(Clone)]
-struct Api(Arc<Inner>);
-
-struct Inner {
+struct Api {
     chat: ChatService,
-    /// From a path to its rows of the table.
-    router: matchit::Router<Vec<&'static Endpoint>>,
-}
-
-impl Api {
-    #[allow(clippy::expect_used)]
-    fn new(chat: &ChatService) -> Self {
-        let mut router = matchit::Router::new();
-        for path in HttpDoor::paths() {
-            let rows = ENDPOINTS.iter().filter(|endpoint| endpoint.path == path).collect();
-            // The table is a constant, and a test mounts it.
-            router.insert(path, rows).expect("the paths of the table do not collide");
-        }
-        Self(Arc::new(Inner { chat: chat.clone(), router }))
-    }
 }
 
 impl<B> Service<Request<B>> for Api
@@ -194,11 +203,11 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let inner = self.0.clone();
+        let api = self.clone();
         Box::pin(async move {
             let (parts, body) = request.into_parts();
             let is_head = parts.method == Method::HEAD;
-            let answer = AssertUnwindSafe(inner.answer(parts, body)).catch_unwind().await;
+            let answer = AssertUnwindSafe(api.answer(parts, body)).catch_unwind().await;
             let answer = answer.unwrap_or_else(|panic| {
                 let text = panic.downcast_ref::<&str>().map(ToString::to_string);
                 let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
@@ -216,13 +225,13 @@ where
     }
 }
 
-impl Inner {
+impl Api {
     async fn answer<B>(&self, parts: Parts, body: B) -> Result<Reply>
     where
         B: http_body::Body<Data: Buf, Error: Into<BoxError>>,
     {
         let path = parts.uri.path();
-        let found = self.router.at(path).map_err(|_| Error::NotFound("Page"))?;
+        let found = ROUTER.at(path).map_err(|_| Error::NotFound("Page"))?;
         // A HEAD is a GET whose body nobody wants.
         let method = if parts.method == Method::HEAD { &Method::GET } else { &parts.method };
         let endpoint = found.value.iter().find(|endpoint| endpoint.method == *method);

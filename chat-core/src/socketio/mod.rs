@@ -20,7 +20,7 @@ use bytes::Bytes;
 use engineioxide::{config::EngineIoConfig, service::EngineIoService};
 use futures_util::future::BoxFuture;
 use http::{Request, Response};
-use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
+use http_body_util::{BodyExt, combinators::BoxBody};
 use tower_http::cors::Cors;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -35,7 +35,7 @@ use crate::{
 const ENGINE_BUFFER: usize = 128;
 
 /// The body of every response.
-pub type ResponseBody = UnsyncBoxBody<Bytes, BoxError>;
+pub type ResponseBody = BoxBody<Bytes, BoxError>;
 
 /// The Socket.IO endpoint of a service. Cheap to clone. It answers what comes to `/socket.io/`, WebSocket and polling.
 #[derive(Clone)]
@@ -44,8 +44,11 @@ pub struct SocketIoDoor {
 }
 
 impl SocketIoDoor {
-    /// The path at which it answers, and everything below it.
+    /// The path at which it answers.
     pub const PATH: &str = "/socket.io";
+
+    /// That path in the forms that clients use: what an adapter mounts.
+    pub const PATHS: [&str; 2] = [Self::PATH, "/socket.io/"];
 
     /// The door of this service.
     #[must_use]
@@ -125,14 +128,10 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         if !self.admits(&request) {
             let refusal = error_response(&Error::unavailable("room for sockets that sign in", None));
-            return Box::pin(async {
-                Ok(refusal.map(|body| body.map_err(|never| match never {}).boxed_unsync()))
-            });
+            return Box::pin(async { Ok(refusal.map(|body| body.map_err(|never| match never {}).boxed())) });
         }
         let request = request.map(|body| body.map_err(Into::<BoxError>::into).boxed_unsync());
         let answer = Service::call(&mut self.engine, request);
-        Box::pin(
-            async move { Ok(answer.await?.map(|body| body.map_err(|never| match never {}).boxed_unsync())) },
-        )
+        Box::pin(async move { Ok(answer.await?.map(|body| body.map_err(|never| match never {}).boxed())) })
     }
 }

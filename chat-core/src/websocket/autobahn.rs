@@ -5,7 +5,6 @@
 
 use std::{collections::BTreeMap, convert::Infallible, path::Path};
 
-use futures_util::SinkExt;
 use http::{Request, Response};
 use hyper::{body::Incoming, service::service_fn, upgrade::OnUpgrade};
 use hyper_util::rt::TokioIo;
@@ -23,6 +22,9 @@ async fn echo(mut request: Request<Incoming>) -> Result<Response<ResponseBody>, 
     tokio::spawn(async move {
         let mut socket = Socket::new(TokioIo::new(upgrade.await.unwrap()), MOST).await;
         let ending = loop {
+            if let Err(ending) = socket.shrink().await {
+                break ending;
+            }
             match socket.next().await {
                 Ok(Message::Text(text)) => {
                     if let Err(ending) = socket.send([text], || false).await {
@@ -30,8 +32,8 @@ async fn echo(mut request: Request<Incoming>) -> Result<Response<ResponseBody>, 
                     }
                 }
                 Ok(message) => {
-                    if let Err(error) = socket.stream().send(message).await {
-                        break error.into();
+                    if let Err(ending) = socket.send_any(message).await {
+                        break ending;
                     }
                 }
                 Err(ending) => break ending,

@@ -95,6 +95,9 @@ impl<'a> Conversation<'a> {
         self.greet(socket).await?;
         let mut timer = std::pin::pin!(sleep_until(Instant::now()));
         loop {
+            if self.work.is_none() {
+                socket.shrink().await?;
+            }
             timer.as_mut().reset(self.pulse.next().min(self.expiry));
             tokio::select! {
                 event = self.connection.next() => {

@@ -17,7 +17,7 @@ use tokio_tungstenite::{
 
 use super::{
     close::{Close, Ending},
-    io::Heard,
+    io::{Heard, LARGE},
 };
 
 /// Bytes that are read at once, and kept for as long as the connection is there: there are many, and most are silent.
@@ -40,7 +40,11 @@ const MOST_TO_DISCARD: u64 = 16 << 20;
 /// A WebSocket over any connection.
 #[derive(Debug)]
 pub(super) struct Socket<T> {
-    stream: WebSocketStream<Heard<T>>,
+    /// Absent only while it is being exchanged.
+    stream: Option<WebSocketStream<Heard<T>>>,
+    config: WebSocketConfig,
+    /// A large message came, and its buffer is still there.
+    is_swollen: bool,
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
@@ -53,19 +57,45 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
             .max_message_size(Some(most))
             .max_frame_size(Some(most))
             .accept_unmasked_frames(false);
-        Self { stream: WebSocketStream::from_raw_socket(Heard::new(io), Role::Server, Some(config)).await }
+        let stream = WebSocketStream::from_raw_socket(Heard::new(io), Role::Server, Some(config)).await;
+        Self { stream: Some(stream), config, is_swollen: false }
+    }
+
+    fn stream(&mut self) -> Result<&mut WebSocketStream<Heard<T>>, Ending> {
+        self.stream.as_mut().ok_or(Ending::Gone)
+    }
+
+    /// Gives back what a large message needed: tungstenite keeps a buffer at its largest size for as long as the
+    /// connection is there. Possible between two frames, and when nothing waits to be written. Not cancel-safe.
+    pub(super) async fn shrink(&mut self) -> Result<(), Ending> {
+        if !std::mem::take(&mut self.is_swollen) {
+            return Ok(());
+        }
+        let stream = self.stream()?;
+        if stream.get_ref().is_between_frames()
+            && matches!(timeout(LOOK, stream.flush()).await, Ok(Ok(())))
+            && let Some(stream) = self.stream.take()
+        {
+            let io = stream.into_inner();
+            self.stream = Some(WebSocketStream::from_raw_socket(io, Role::Server, Some(self.config)).await);
+        }
+        Ok(())
     }
 
     /// The next message that is a text or bytes; pings are answered on the way. Cancel-safe.
     pub(super) async fn next(&mut self) -> Result<Message, Ending> {
         loop {
-            let message = self.stream.next().await;
-            self.stream.get_mut().unfinished = None;
+            let stream = self.stream()?;
+            let message = stream.next().await;
+            stream.get_mut().unfinished = None;
             match message {
-                Some(Ok(message @ (Message::Text(_) | Message::Binary(_)))) => return Ok(message),
+                Some(Ok(message @ (Message::Text(_) | Message::Binary(_)))) => {
+                    self.is_swollen = message.len() as u64 >= LARGE;
+                    return Ok(message);
+                }
                 Some(Ok(Message::Close(_))) => {
                     // The answer to it is in the buffer.
-                    let _ = timeout(GOOD_BYE, self.stream.flush()).await;
+                    let _ = timeout(GOOD_BYE, stream.flush()).await;
                     return Err(Ending::Gone);
                 }
                 Some(Ok(_)) => {}
@@ -75,20 +105,21 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
         }
     }
 
-    /// The frames themselves.
+    /// Sends a message of any kind.
     #[cfg(test)]
-    pub(super) fn stream(&mut self) -> &mut WebSocketStream<Heard<T>> {
-        &mut self.stream
+    pub(super) async fn send_any(&mut self, message: Message) -> Result<(), Ending> {
+        Ok(self.stream()?.send(message).await?)
     }
 
     /// When something was heard last.
     pub(super) fn heard(&self) -> Instant {
-        self.stream.get_ref().last()
+        self.stream.as_ref().map_or_else(Instant::now, |stream| stream.get_ref().last())
     }
 
     /// Whether a message was begun so long ago that it is not meant to end.
     pub(super) fn is_stalled(&self) -> bool {
-        self.stream.get_ref().unfinished.is_some_and(|since| since.elapsed() > MESSAGE_WITHIN)
+        let unfinished = self.stream.as_ref().and_then(|stream| stream.get_ref().unfinished);
+        unfinished.is_some_and(|since| since.elapsed() > MESSAGE_WITHIN)
     }
 
     /// Sends texts. Waits for a client that reads slowly, at most until nobody wants them any more.
@@ -97,7 +128,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
         texts: impl IntoIterator<Item = Utf8Bytes>,
         is_over: impl Fn() -> bool,
     ) -> Result<(), Ending> {
-        let stream = &mut self.stream;
+        let stream = self.stream()?;
         let write = async {
             for text in texts {
                 stream.feed(Message::Text(text)).await?;
@@ -118,7 +149,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
 
     /// Asks whether the client is there. One that takes nothing is not asked twice.
     pub(super) async fn ping(&mut self) -> Result<(), Ending> {
-        match timeout(LOOK, self.stream.send(Message::Ping(Bytes::new()))).await {
+        match timeout(LOOK, self.stream()?.send(Message::Ping(Bytes::new()))).await {
             Ok(sent) => Ok(sent?),
             Err(_) => Ok(()),
         }
@@ -127,11 +158,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
     /// Says why, waits a moment for the client to hear it, and ends the connection.
     pub(super) async fn end(mut self, ending: Ending) {
         let (Ending::Closed(close) | Ending::Broken(close)) = ending else { return };
-        let said = timeout(GOOD_BYE, self.stream.send(Message::Close(Some(close.frame())))).await;
+        let Ok(stream) = self.stream() else { return };
+        let said = timeout(GOOD_BYE, stream.send(Message::Close(Some(close.frame())))).await;
         if !matches!(said, Ok(Ok(()))) {
             return;
         }
-        let stream = &mut self.stream;
         let _ = timeout(GOOD_BYE, async {
             if matches!(ending, Ending::Closed(_)) {
                 while let Some(Ok(_)) = stream.next().await {}

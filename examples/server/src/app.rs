@@ -1,70 +1,135 @@
-//! The routes: those of the chat, and those for whoever runs it.
+//! Around the application: what whoever runs it asks, and what they want to know of each request.
 
 use std::{
+    convert::Infallible,
+    pin::Pin,
     sync::atomic::{AtomicU64, Ordering},
+    task::{Context, Poll},
     time::Instant,
 };
 
-use axum::{
-    Router,
-    body::Body,
-    extract::{MatchedPath, Request, State},
-    http::{HeaderValue, StatusCode, header},
-    middleware::{Next, from_fn_with_state},
-    response::{IntoResponse, Response},
-    routing::get,
+use chat_core::{
+    BoxError, ChatService, Error, Timestamp,
+    http::{HttpDoor, error_response},
+    socketio::SocketIoDoor,
+    websocket::WebSocketDoor,
 };
-use chat_core::{ChatService, Error, Timestamp, http::error_response};
-use chat_server::metrics::Metrics;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::{Either, Full};
+use hyper::body::{Body, Bytes, Incoming};
+use tower::{Service, ServiceExt};
 
-/// Everything that the server answers.
-pub(crate) fn router(chat: &ChatService) -> Router {
-    let metrics = Metrics::new(chat);
-    let page = metrics.clone();
-    Router::new()
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(ready).with_state(chat.clone()))
-        .route("/metrics", get(|| async move { metrics_page(&page) }))
-        .merge(chat_axum::router(chat))
-        .fallback_service(chat_axum::fallback(chat))
-        .layer(from_fn_with_state(metrics, watch))
+use crate::metrics::Metrics;
+
+/// What a server serves: a tower service, as every framework can make of an application.
+pub trait App:
+    Service<Request<Incoming>, Response = Response<Self::Body>, Error = Infallible, Future: Send>
+    + Clone
+    + Send
+    + 'static
+{
+    /// The body of its responses.
+    type Body: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static;
 }
 
-async fn ready(State(chat): State<ChatService>) -> Response {
-    match chat.ready().await {
-        Ok(()) => "ok\n".into_response(),
-        Err(error) => answer(&error),
+impl<S, B> App for S
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send>,
+    S: Clone + Send + 'static,
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
+    type Body = B;
+}
+
+/// An application and, beside it, `/healthz`, `/readyz` and `/metrics`. Each request is logged and counted.
+#[derive(Debug, Clone)]
+pub struct Operated<A> {
+    app: A,
+    chat: ChatService,
+    metrics: Metrics,
+}
+
+/// The paths for whoever runs the server.
+const OWN: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
+
+impl<A: App> Operated<A> {
+    /// The application of a server of this service.
+    #[must_use]
+    pub fn new(chat: &ChatService, app: A) -> Self {
+        Self { app, chat: chat.clone(), metrics: Metrics::new(chat) }
+    }
+
+    /// One line and one count per request. Never a body, a query or a header: these have tokens and what people write.
+    async fn watch(self, request: Request<Incoming>) -> Response<Either<Full<Bytes>, A::Body>> {
+        let start = Instant::now();
+        let method = request.method().clone();
+        let path = template(request.uri().path());
+        let id = request_id();
+        let metrics = self.metrics.clone();
+        let mut response = match path {
+            Some(path) if OWN.contains(&path) => {
+                operate(&self.chat, &metrics, &method, path).await.map(Either::Left)
+            }
+            _ => self.app.oneshot(request).await.unwrap_or_else(|never| match never {}).map(Either::Right),
+        };
+        let (status, took) = (response.status(), start.elapsed());
+        let millis = u64::try_from(took.as_micros()).unwrap_or(u64::MAX) as f64 / 1000.0;
+        let method = if is_usual(&method) { method.as_str() } else { "OTHER" };
+        let path = path.unwrap_or("(none)");
+        tracing::info!(method, path, status = status.as_u16(), millis, request_id = %id, "request");
+        if status != StatusCode::SWITCHING_PROTOCOLS {
+            metrics.request(method, path, status.as_u16(), took);
+        }
+        if let Ok(id) = HeaderValue::from_str(&id) {
+            response.headers_mut().insert("x-request-id", id);
+        }
+        response
     }
 }
 
-fn metrics_page(metrics: &Metrics) -> Response {
-    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], metrics.page()).into_response()
+impl<A: App> Service<Request<Incoming>> for Operated<A> {
+    type Response = Response<Either<Full<Bytes>, A::Body>>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
+        let this = self.clone();
+        Box::pin(async { Ok(this.watch(request).await) })
+    }
 }
 
-fn answer(error: &Error) -> Response {
-    error_response(error).map(Body::new)
-}
-
-/// One line and one count per request. Never a body, a query or a header: these have tokens and what people write.
-async fn watch(State(metrics): State<Metrics>, request: Request, next: Next) -> Response {
-    let start = Instant::now();
-    let method = request.method().clone();
-    let path = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
-    let path = path.unwrap_or_else(|| "(none)".to_owned());
-    let id = request_id();
-    let mut response = next.run(request).await;
-    let (status, took) = (response.status(), start.elapsed());
-    let millis = u64::try_from(took.as_micros()).unwrap_or(u64::MAX) as f64 / 1000.0;
-    let method = if is_usual(&method) { method.as_str() } else { "OTHER" };
-    tracing::info!(method, path, status = status.as_u16(), millis, request_id = %id, "request");
-    if status != StatusCode::SWITCHING_PROTOCOLS {
-        metrics.request(method, &path, status.as_u16(), took);
+/// The answer to one of our [`OWN`] paths.
+async fn operate(
+    chat: &ChatService,
+    metrics: &Metrics,
+    method: &Method,
+    path: &str,
+) -> Response<Full<Bytes>> {
+    if !matches!(*method, Method::GET | Method::HEAD) {
+        return error_response(&Error::MethodNotAllowed("GET, HEAD".to_owned()));
     }
-    if let Ok(id) = HeaderValue::from_str(&id) {
-        response.headers_mut().insert("x-request-id", id);
-    }
+    let text = "text/plain; charset=utf-8";
+    let (kind, body) = match path {
+        "/metrics" => ("application/openmetrics-text; version=1.0.0; charset=utf-8", metrics.page()),
+        "/readyz" => match chat.ready().await {
+            Ok(()) => (text, "ok\n".to_owned()),
+            Err(error) => return error_response(&error),
+        },
+        _ => (text, "ok\n".to_owned()),
+    };
+    let mut response = Response::new(Full::from(body));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     response
+}
+
+/// What stands for this path in figures, whose number is bounded: clients can make up any number of paths.
+fn template(path: &str) -> Option<&'static str> {
+    let mut fixed = OWN.into_iter().chain(SocketIoDoor::PATHS).chain([WebSocketDoor::PATH]);
+    fixed.find(|fixed| *fixed == path).or_else(|| HttpDoor::path_template(path))
 }
 
 /// Unique among the requests of all runs of this server: the moment, and a count.
@@ -74,6 +139,43 @@ fn request_id() -> String {
 }
 
 /// Whether it is a method that has a meaning here: clients can make up any number of others.
-fn is_usual(method: &axum::http::Method) -> bool {
+fn is_usual(method: &Method) -> bool {
     matches!(method.as_str(), "GET" | "HEAD" | "POST" | "PUT" | "DELETE" | "OPTIONS" | "PATCH")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_of_templates_is_bounded() {
+        for (path, expected) in [
+            ("/metrics", Some("/metrics")),
+            ("/api/auth/me", Some("/api/auth/me")),
+            ("/api/messages/0123456789abcdef01234567", Some("/api/messages/{id}")),
+            ("/socket.io/", Some("/socket.io/")),
+            ("/ws", Some("/ws")),
+            ("/ws/more", None),
+            ("/elsewhere", None),
+        ] {
+            assert_eq!(template(path), expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn the_paths_for_whoever_runs_it_are_read_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let chat = ChatService::open(folder.path()).await.unwrap();
+        let metrics = Metrics::new(&chat);
+        for path in OWN {
+            for method in [Method::GET, Method::HEAD] {
+                let response = operate(&chat, &metrics, &method, path).await;
+                assert_eq!(response.status(), StatusCode::OK, "{method} {path}");
+            }
+            let refused = operate(&chat, &metrics, &Method::POST, path).await;
+            assert_eq!(refused.status(), StatusCode::METHOD_NOT_ALLOWED, "{path}");
+            assert_eq!(refused.headers()[header::ALLOW], "GET, HEAD");
+        }
+        chat.shutdown().await;
+    }
 }

@@ -1,78 +1,11 @@
 //! The full chat back end on axum: `cargo run --release`, and `--help` for its settings.
 
-mod app;
+use std::process::ExitCode;
 
-use std::{net::SocketAddr, process::ExitCode};
-
-use chat_core::ChatService;
-use chat_server::{
-    drain, logs,
-    serve::serve,
-    settings::{Args, Settings},
-    start,
-};
-use clap::Parser;
-use tokio::{net::TcpListener, time::Instant};
-
-/// Gives memory back to the system when a crowd of connections has gone, which the system's own allocator does not.
-#[cfg(all(unix, not(target_env = "musl")))]
-#[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+use axum::Router;
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            #[allow(clippy::print_stderr, reason = "logs may not work yet")]
-            {
-                eprintln!("error: {}", start::reason(&*error));
-            }
-            ExitCode::FAILURE
-        }
-    }
-}
-
-type Failure = Box<dyn std::error::Error>;
-
-fn run() -> Result<(), Failure> {
-    match dotenvy::dotenv() {
-        Err(error) if !error.not_found() => return Err(format!(".env can't be used: {error}").into()),
-        _ => {}
-    }
-    let args = Args::parse();
-    logs::init(&args.log()?)?;
-    let settings = args.check()?;
-    // As many sockets as the system lets us have.
-    let _ = rlimit::increase_nofile_limit(u64::MAX);
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(listen(settings))
-}
-
-async fn listen(settings: Settings) -> Result<(), Failure> {
-    let address = SocketAddr::new(settings.host, settings.port);
-    let listener = TcpListener::bind(address)
-        .await
-        .map_err(|error| format!("HOST and PORT can't be used: {address}: {error}"))?;
-    let chat = start::service(&settings).await?;
-    let address = listener.local_addr()?;
-    #[allow(clippy::print_stdout, reason = "whoever started it wants to know, whatever is logged")]
-    {
-        println!("listening on http://{address}");
-    }
-    if !serve(listener, app::router(&chat), ending(&chat)).await {
-        tracing::warn!("some requests did not finish in time");
-    }
-    if tokio::time::timeout(drain::CLOSING, chat.shutdown()).await.is_err() {
-        return Err("the store did not close in time".into());
-    }
-    tracing::info!("bye");
-    Ok(())
-}
-
-/// Waits for the signal, and tells the sockets: their connections are not the server's any more and would not end.
-/// Returns until when requests may finish.
-async fn ending(chat: &ChatService) -> Instant {
-    drain::signal().await;
-    tracing::info!("ending: no new connections, and a few seconds for what is under way");
-    chat.close_connections();
-    Instant::now() + drain::FINISHING
+    chat_server::run(|chat| {
+        Router::new().merge(chat_axum::router(chat)).fallback_service(chat_axum::fallback(chat))
+    })
 }

@@ -1,8 +1,10 @@
 //! Serving a tower service over HTTP/1.1: with limits on slow clients, and an end in time.
 
-use std::{convert::Infallible, net::SocketAddr, time::Duration};
+use std::time::Duration;
 
-use chat_core::{BoxError, http::PeerAddr};
+use chat_core::http::PeerAddr;
+use http::Request;
+use hyper::body::Incoming;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto::Builder, graceful::GracefulShutdown},
@@ -13,7 +15,9 @@ use tokio::{
     net::{TcpListener, TcpStream},
     time::Instant,
 };
-use tower::{Service, ServiceExt};
+use tower::ServiceExt;
+
+use crate::App;
 
 /// How long a client may take to send a request's head, the time between two requests included.
 const HEAD_WITHIN: Duration = Duration::from_secs(30);
@@ -24,13 +28,10 @@ const BREATH: Duration = Duration::from_millis(50);
 
 /// Serves until `ending` is done, and then finishes what is under way until the moment that it gives. Returns whether
 /// all of it finished.
-pub async fn serve<S, B>(listener: TcpListener, app: S, ending: impl Future<Output = Instant>) -> bool
-where
-    S: Service<axum::extract::Request, Response = http::Response<B>, Error = Infallible>,
-    S: Clone + Send + 'static,
-    S::Future: Send,
-    B: http_body::Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
-{
+///
+/// The loop is our own, for every framework, because neither `axum::serve` nor `warp::serve` has a limit on the time of a
+/// request's head.
+pub async fn serve(listener: TcpListener, app: impl App, ending: impl Future<Output = Instant>) -> bool {
     let mut builder = Builder::new(TokioExecutor::new()).http1_only();
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN);
     let graceful = GracefulShutdown::new();
@@ -48,7 +49,10 @@ where
             deadline = &mut ending => break deadline,
         };
         tune(&stream);
-        let app = app.clone().map_request(move |request| with_peer(request, peer));
+        let app = app.clone().map_request(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(PeerAddr(peer));
+            request
+        });
         let connection =
             builder.serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(app));
         let connection = graceful.watch(connection.into_owned());
@@ -70,13 +74,4 @@ fn tune(stream: &TcpStream) {
     let _ = socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(READ_WITHIN));
     #[cfg(target_os = "linux")]
     let _ = socket.set_tcp_user_timeout(Some(READ_WITHIN));
-}
-
-fn with_peer<B>(request: http::Request<B>, peer: SocketAddr) -> axum::extract::Request
-where
-    B: http_body::Body<Data = axum::body::Bytes, Error: Into<BoxError>> + Send + 'static,
-{
-    let mut request = request.map(axum::body::Body::new);
-    request.extensions_mut().insert(PeerAddr(peer));
-    request
 }
