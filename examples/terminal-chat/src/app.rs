@@ -5,7 +5,7 @@ use std::{collections::HashMap, time::Instant};
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
 use crate::{
-    clean,
+    clean, frame,
     input::Input,
     link::LinkEvent,
     model::{Failure, Id, User},
@@ -185,7 +185,7 @@ impl App {
         if self.input.is_blank() {
             return;
         }
-        match crate::plain::client_id() {
+        match frame::client_id() {
             Ok(client_id) => {
                 let text = self.input.take();
                 self.state.send(text, client_id, now);

@@ -1,5 +1,7 @@
 //! The frames of the WebSocket door.
 
+use std::io;
+
 use serde_json::{Value, json};
 
 use crate::{
@@ -54,6 +56,12 @@ impl Say {
         }
         .to_string()
     }
+}
+
+/// Random, so that no two messages of anybody share one.
+pub(crate) fn client_id() -> io::Result<String> {
+    let number = || getrandom::u64().map_err(|error| io::Error::other(format!("no random numbers: {error}")));
+    Ok(format!("{:016x}{:016x}", number()?, number()?))
 }
 
 /// Keys and events that are not known are let by: the server may be newer.

@@ -16,7 +16,7 @@ use tokio::{
 
 use crate::{
     api::Api,
-    clean, clock,
+    clean, clock, frame,
     model::{Message, User},
     runner::{Event, Runner},
     state::{LinkState, News, State},
@@ -135,7 +135,7 @@ impl Plain {
             Command::Quit if is_up && self.state.outbox().is_busy() => return Ok(Some(Command::Quit)),
             Command::Quit => self.is_over = true,
             _ if self.state.open().is_none() => self.say("! nobody to talk to: /to <name or e-mail>")?,
-            Command::Text(text) => self.state.send(text, client_id()?, now),
+            Command::Text(text) => self.state.send(text, frame::client_id()?, now),
             Command::Typing => self.state.type_on(now),
             Command::History { is_asked: false } => {
                 if is_up && self.state.outbox().is_busy() {
@@ -286,12 +286,6 @@ fn lines() -> mpsc::Receiver<String> {
         }
     });
     lines
-}
-
-/// Random, so that no two messages of anybody share one.
-pub(crate) fn client_id() -> io::Result<String> {
-    let number = || getrandom::u64().map_err(|error| io::Error::other(format!("no random numbers: {error}")));
-    Ok(format!("{:016x}{:016x}", number()?, number()?))
 }
 
 #[cfg(test)]

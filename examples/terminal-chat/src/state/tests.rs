@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::{frame::Heard, link::LinkEvent, model::Failure};
 
 pub(crate) fn user(id: &str, name: &str) -> User {
     let email = format!("{id}@example.org");
