@@ -46,7 +46,7 @@ pub use self::{
     reply::{Fetched, Reply},
     secrets::SECRETS,
     server::Server,
-    target::Target,
+    target::{Target, build_program},
     token::{claims, sign_hs256, sign_hs512, unsigned},
     wait::{DEADLINE, next_millisecond, until},
 };

@@ -87,6 +87,12 @@ impl Target {
     }
 }
 
+/// Builds a program of the workspace with the profile of the tests: for those that are clients.
+#[must_use]
+pub fn build_program(package: &str, binary: &str) -> PathBuf {
+    build((package, binary), !cfg!(debug_assertions))
+}
+
 fn build((package, binary): (&str, &str), is_release: bool) -> PathBuf {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);

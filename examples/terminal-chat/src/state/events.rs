@@ -1,0 +1,235 @@
+//! What happens.
+
+use std::time::Instant;
+
+use super::{
+    Conversation, Fetch, LOAD_AGAIN, LinkState, Loaded, News, Order, Pending, State, TYPING_IDLE,
+    TYPING_SHOWN,
+};
+use crate::{
+    frame::Heard,
+    link::LinkEvent,
+    model::{Failure, Id, Message},
+};
+
+impl State {
+    pub(crate) fn tick(&mut self, now: Instant) {
+        for person in self.people.values_mut() {
+            person.typing_until.take_if(|until| *until <= now);
+        }
+        if self.my_typing.as_ref().is_some_and(|typing| typing.last_key + TYPING_IDLE <= now) {
+            self.stop_typing();
+        }
+        let (due, later) = std::mem::take(&mut self.again).into_iter().partition(|(at, _)| *at <= now);
+        self.again = later;
+        let due: Vec<(Instant, Fetch)> = due;
+        self.orders.extend(due.into_iter().map(|(_, fetch)| Order::Fetch(fetch)));
+        self.pump(now);
+    }
+
+    pub(crate) fn on_link(&mut self, event: LinkEvent, now: Instant) {
+        match event {
+            LinkEvent::Up(connection) => self.connected(connection, now),
+            LinkEvent::Heard(heard) => self.hear(heard, now),
+            LinkEvent::Down { why, again_in } => {
+                self.disconnected();
+                let seconds = again_in.as_secs_f32();
+                self.news.push(News::Link(format!("no connection: {why}; again in {seconds:.1} s")));
+                self.link = LinkState::Down { why, until: now + again_in };
+            }
+            LinkEvent::Ended { why } => {
+                self.disconnected();
+                self.news.push(News::Link(format!("signed out: {why}")));
+                self.link = LinkState::Ended(why);
+            }
+        }
+    }
+
+    pub(crate) fn on_loaded(&mut self, fetch: Fetch, outcome: Result<Loaded, Failure>, now: Instant) {
+        match outcome {
+            Ok(Loaded::Chats(chats)) => self.chats_loaded(chats),
+            Ok(Loaded::Contacts(users)) => {
+                self.contacts = Some(users.iter().map(|user| user.id.clone()).collect());
+                users.into_iter().for_each(|user| self.meet(user));
+            }
+            Ok(Loaded::History { page, is_more }) => {
+                if let Fetch::History { with, .. } = fetch {
+                    self.page(&with, page, is_more, now);
+                }
+            }
+            Ok(Loaded::Read) => {}
+            Err(failure) => self.not_loaded(fetch, &failure, now),
+        }
+    }
+
+    fn not_loaded(&mut self, fetch: Fetch, failure: &Failure, now: Instant) {
+        if failure.is_passing() && matches!(self.link, LinkState::Up(_)) {
+            self.again.push((now + LOAD_AGAIN, fetch));
+            return;
+        }
+        match &fetch {
+            Fetch::Chats => self.is_loading_chats = false,
+            Fetch::Contacts => self.contacts = Some(self.contacts.take().unwrap_or_default()),
+            Fetch::History { with, .. } => {
+                if let Some(conversation) = self.conversations.get_mut(with) {
+                    conversation.give_up();
+                }
+            }
+            Fetch::Read { with, .. } => {
+                self.marked.remove(with);
+            }
+        }
+        // Without a connection this is no news, and what is missing is loaded after the next one.
+        if !failure.is_passing() {
+            self.problem(&failure.message);
+        }
+    }
+
+    fn connected(&mut self, connection: u64, now: Instant) {
+        self.link = LinkState::Up(connection);
+        self.news.push(News::Link("connected".to_owned()));
+        self.is_loading_chats = false;
+        self.load_chats();
+        let open = self.open.clone();
+        if !self.is_following_all {
+            self.conversations.retain(|with, _| Some(with) == open.as_ref());
+        }
+        if let Some(with) = open {
+            let down_to = self.conversations.entry(with.clone()).or_default().refresh();
+            self.load_down_to(&with, down_to);
+        }
+        self.pump(now);
+    }
+
+    fn disconnected(&mut self) {
+        self.outbox.disconnected();
+        self.deleting.clear();
+        self.my_typing = None;
+        self.again.clear();
+        self.online = None;
+        for person in self.people.values_mut() {
+            (person.user.is_online, person.typing_until) = (false, None);
+        }
+        self.conversations.values_mut().for_each(Conversation::give_up);
+    }
+
+    fn hear(&mut self, heard: Heard, now: Instant) {
+        match heard {
+            Heard::OnlineUsers(online) => {
+                for person in self.people.values_mut() {
+                    person.user.is_online = online.contains(&person.user.id);
+                }
+                self.online = Some(online.into_iter().collect());
+            }
+            Heard::Message(message) => self.arrived(message),
+            Heard::Deleted(message) => self.changed(message),
+            Heard::Typing { sender, is_typing } => self.heard_typing(sender, is_typing, now),
+            Heard::Presence { user, is_online, last_seen } => {
+                if let Some(online) = &mut self.online {
+                    if is_online {
+                        online.insert(user.clone())
+                    } else {
+                        online.remove(&user)
+                    };
+                }
+                if let Some(person) = self.people.get_mut(&user) {
+                    let was_online = std::mem::replace(&mut person.user.is_online, is_online);
+                    person.user.last_seen = last_seen;
+                    person.typing_until.take_if(|_| !is_online);
+                    if was_online != is_online {
+                        self.news.push(News::Presence { user, is_online });
+                    }
+                } else {
+                    // Somebody who shares a chat since a moment ago.
+                    self.load_chats();
+                }
+            }
+            Heard::Reply { id, outcome } => self.replied(id, outcome, now),
+            Heard::Other => {}
+        }
+    }
+
+    fn heard_typing(&mut self, sender: Id, is_typing: bool, now: Instant) {
+        let Some(person) = self.people.get_mut(&sender) else { return };
+        let was_typing = person.typing_until.is_some();
+        person.typing_until = is_typing.then(|| now + TYPING_SHOWN);
+        if is_typing && !was_typing {
+            self.news.push(News::Typing(sender));
+        }
+    }
+
+    fn replied(&mut self, id: u64, outcome: Result<serde_json::Value, Failure>, now: Instant) {
+        let is_deletion = self.deleting.contains(&id);
+        self.deleting.retain(|deleting| *deleting != id);
+        match outcome.map(serde_json::from_value::<Message>) {
+            Ok(Ok(message)) if is_deletion => self.changed(message),
+            Ok(Ok(message)) => {
+                self.outbox.succeeded();
+                self.arrived(message);
+            }
+            Ok(Err(_)) => {}
+            Err(failure) if is_deletion => self.problem(&failure.message),
+            Err(failure) => {
+                if let Some(Pending { text, .. }) = self.outbox.refused(id, &failure, now) {
+                    self.news.push(News::NotSent { text, why: failure.message });
+                }
+            }
+        }
+        self.pump(now);
+    }
+
+    /// A message that was sent just now, by anybody.
+    fn arrived(&mut self, message: Message) {
+        let Some(with) = message.partner(&self.me.id).cloned() else { return };
+        let is_mine = message.sender_id == self.me.id;
+        if let Some(client_id) = message.client_id.as_deref().filter(|_| is_mine) {
+            self.outbox.arrived(client_id);
+        }
+        if let Some(person) = self.people.get_mut(&with).filter(|_| !is_mine) {
+            person.typing_until = None;
+        } else if !self.people.contains_key(&with) {
+            self.load_chats();
+        }
+        self.list(&with, &message);
+        if !self.is_following_all && self.open.as_ref() != Some(&with) {
+            // It is loaded when it is opened: what is kept must have no end in the middle.
+            self.conversations.remove(&with);
+            return;
+        }
+        let conversation = self.conversations.entry(with.clone()).or_default();
+        let newest = conversation.newest().map(|newest| newest.seq).or_else(|| self.told.get(&with).copied());
+        let seq = message.seq;
+        conversation.merge(message);
+        if let Some(newest) = newest.filter(|newest| seq > newest + 1) {
+            self.load_down_to(&with, newest + 1);
+        }
+        self.tell(&with);
+        self.read();
+    }
+
+    /// A message is not what it was.
+    fn changed(&mut self, message: Message) {
+        let Some(with) = message.partner(&self.me.id).cloned() else { return };
+        if let Some(entry) = self.chats.iter_mut().find(|entry| entry.with == with)
+            && entry.last.as_ref().is_some_and(|last| last.id == message.id)
+        {
+            entry.last = Some(message.clone());
+        }
+        let is_news = self
+            .conversations
+            .get(&with)
+            .and_then(|known| known.at(message.seq))
+            .is_none_or(|known| !known.is_deleted);
+        if self.is_following_all {
+            self.conversations.entry(with.clone()).or_default();
+        }
+        if let Some(conversation) = self.conversations.get_mut(&with) {
+            conversation.merge(message.clone());
+        }
+        if is_news {
+            self.news.push(News::Deleted(message));
+        }
+        self.tell(&with);
+        self.read();
+    }
+}
