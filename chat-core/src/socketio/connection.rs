@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::Duration,
 };
@@ -33,6 +33,8 @@ const SIGN_IN_WITHIN: Duration = Duration::from_secs(20);
 const REFUSALS: u32 = 5;
 /// Bytes of a packet that is taken before the sign-in: a token, and some room.
 const UNSIGNED_BYTES: usize = 16 << 10;
+/// How long a client may take to close the transport after it said good-bye.
+const GOODBYE_WITHIN: Duration = Duration::from_secs(5);
 /// How long to wait for a transport that takes nothing at the moment, before it is asked again.
 const BACK_OFF: Duration = Duration::from_millis(5);
 /// How long to wait at the most between two times.
@@ -50,8 +52,9 @@ pub(super) struct SocketState {
     /// Its place among those that are not signed in.
     waiting: Mutex<Option<Waiting>>,
     pub(super) inbox: Inbox,
-    /// The transport is gone.
+    /// The transport is gone, or its client said that it goes.
     gone: CancellationToken,
+    has_said_goodbye: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -120,6 +123,10 @@ impl EngineIoHandler for Door {
                 }
             }
             Ok(Packet::Ignored) => {}
+            Ok(Packet::Disconnect) if live.is_some() => {
+                socket.data.has_said_goodbye.store(true, Ordering::Relaxed);
+                socket.data.gone.cancel();
+            }
             Ok(Packet::Disconnect) => socket.close(DisconnectReason::TransportClose),
             Err(packet::Malformed) => socket.close(DisconnectReason::PacketParsingError),
         }
@@ -272,6 +279,15 @@ pub(super) fn end(socket: &Socket, reason: Option<CloseReason>) {
         if reason == CloseReason::SignedOut {
             let _ = socket.emit(packet::DISCONNECT);
         }
+    }
+    if socket.data.has_said_goodbye.load(Ordering::Relaxed) {
+        // The client closes the transport itself, and some take it amiss when it is not there any more.
+        let socket = socket.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(GOODBYE_WITHIN).await;
+            socket.close(DisconnectReason::TransportClose);
+        });
+        return;
     }
     socket.close(DisconnectReason::ClosingServer);
 }
