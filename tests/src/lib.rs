@@ -49,7 +49,7 @@ pub use self::{
     token::{claims, sign_hs256, sign_hs512, unsigned},
     wait::{DEADLINE, next_millisecond, until},
 };
-pub use chat_test_servers::{MongoDatabase, MongoServer};
+pub use chat_test_servers::{MongoDatabase, MongoServer, tool};
 pub use serde_json::{Value, json};
 
 /// Runs one test on one target; a test that hangs fails.

@@ -31,6 +31,10 @@ pub(super) async fn chats(call: Call) -> Result<Reply> {
 /// Where a page of chats ended: the moment and the chat, because a chat alone may have moved since.
 fn position(cursor: &str) -> Result<ChatPosition> {
     let (millis, id) = cursor.split_once('-').ok_or(Error::InvalidId)?;
+    // Digits and no more of them than the description of the API has: no sign, no overflow.
+    if millis.len() > 18 || !millis.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(Error::InvalidId);
+    }
     let last_at = Timestamp::from_millis(millis.parse().map_err(|_| Error::InvalidId)?);
     Ok(ChatPosition { last_at, chat_id: id.parse::<ChatId>()? })
 }

@@ -8,6 +8,7 @@ mod body;
 mod client;
 mod endpoint;
 mod images;
+mod links;
 mod messages;
 mod openapi;
 mod respond;

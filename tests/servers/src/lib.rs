@@ -21,4 +21,4 @@ mod ports;
 mod process;
 mod tools;
 
-pub use self::{database::MongoDatabase, mongo::MongoServer};
+pub use self::{database::MongoDatabase, mongo::MongoServer, tools::tool};

@@ -4,7 +4,7 @@ use std::{ffi::OsString, path::Path};
 
 use tempfile::TempDir;
 
-use crate::{ports, process::Process, tools};
+use crate::{ports, process::Process, tool};
 
 const PROGRAM: &str = "secantus-mdb-0.5.3-beta.196/bin/secantusd-rs";
 /// Another process may take a port between the look and the start.
@@ -84,7 +84,7 @@ fn launch(folder: &Path, port: u16) -> Result<Process, String> {
     let flags =
         "--sync-on-commit --enable-test-commands --log-file-max 10MB --cache-size 64M --log-level WARNING";
     arguments.extend(flags.split(' ').map(OsString::from));
-    let (process, address) = Process::start(&tools::program(PROGRAM), &arguments, "listening on ")?;
+    let (process, address) = Process::start(&tool(PROGRAM), &arguments, "listening on ")?;
     assert_eq!(address, format!("127.0.0.1:{port}"), "where it listens");
     Ok(process)
 }

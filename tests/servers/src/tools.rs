@@ -3,7 +3,11 @@
 use std::path::PathBuf;
 
 /// The program at this place in the folder of the tools: `CHAT_TEST_TOOLS`, or one in the user's cache.
-pub(crate) fn program(place: &str) -> PathBuf {
+///
+/// # Panics
+/// It is not there.
+#[must_use]
+pub fn tool(place: &str) -> PathBuf {
     let folder = match set("CHAT_TEST_TOOLS") {
         Some(folder) => folder,
         None => set("XDG_CACHE_HOME")
