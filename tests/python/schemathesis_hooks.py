@@ -12,6 +12,8 @@ from schemathesis.core.file_samples import MEDIA_TYPE_FILE_SAMPLES
 # What tests/tests/openapi.rs made before.
 WORLD = json.loads(os.environ["CHAT_TEST_WORLD"])
 ID = re.compile("[0-9a-fA-F]{24}")
+# The example of an id in the description.
+EXAMPLE = "65b2c3d4e5f6a7b8c9d0e1f2"
 
 # No schema says what a picture is.
 for media_type, picture in MEDIA_TYPE_FILE_SAMPLES.items():
@@ -42,12 +44,7 @@ def map_path_parameters(context, path_parameters):
     if not isinstance(path_parameters, dict):
         return path_parameters
     for parameter, value in path_parameters.items():
-        if parameter == "name":
-            known = [WORLD["picture"]]
-        elif operation_id(context) == "deleteMessage":
-            known = WORLD["messages"]
-        else:
-            known = WORLD["users"]
+        known = [WORLD["picture"]] if parameter == "name" else known_ids(context)
         # An id that is wrong on purpose stays as it is.
         is_free = isinstance(value, str) and (parameter == "name" or ID.fullmatch(value)) and value not in known
         number = sum(value.encode(errors="replace")) if is_free else 0
@@ -61,6 +58,19 @@ def filter_path_parameters(context, path_parameters):
     """Nobody sends to oneself, and no schema knows who asks."""
     is_to_self = (path_parameters or {}).get("id") in WORLD["askers"]
     return not (is_to_self and operation_id(context) == "sendMessage")
+
+
+@schemathesis.hook
+def before_call(context, case, kwargs):
+    """The example of an id is nobody's, and the coverage phase has no other."""
+    for parameters in (case.path_parameters, case.query):
+        for name in ("id", "after"):
+            if (parameters or {}).get(name) == EXAMPLE:
+                parameters[name] = known_ids(context)[0]
+
+
+def known_ids(context):
+    return WORLD["messages" if operation_id(context) == "deleteMessage" else "users"]
 
 
 def operation_id(context):

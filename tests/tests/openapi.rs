@@ -108,6 +108,11 @@ impl World {
         let report = std::fs::read(self.folder.path().join("report.json")).unwrap();
         let report: Value = serde_json::from_slice(&report).unwrap();
         assert_eq!(report["operations"]["tested"], rows, "{text}");
+        // Nothing is judged by its refusals alone.
+        for (operation, phases) in report["valid_rates"].as_object().unwrap() {
+            let mut phases = phases.as_object().unwrap().values();
+            assert!(phases.any(|phase| phase["accepted"] != 0), "{operation} never went well:\n{text}");
+        }
     }
 }
 
