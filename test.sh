@@ -96,8 +96,8 @@ fi
 if cmp --quiet tests/python/requirements.txt "$tools/python/requirements.txt"; then
     echo "They are in $tools."
 else
-    python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' ||
-        { echo "$(python3 --version) is too old: schemathesis needs 3.10 or later." >&2; exit 1; }
+    python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+        { echo "$(python3 --version) is too old: schemathesis needs 3.11 or later." >&2; exit 1; }
     [ -x "$tools/python/bin/python3" ] || python3 -m venv --clear "$tools/python"
     "$tools/python/bin/python3" -m pip install --quiet --disable-pip-version-check \
         --requirement tests/python/requirements.txt

@@ -180,6 +180,9 @@ mod tests {
         assert_eq!(faults(&format!("{long}long"), "Ann", "12345678"), ["email"]);
         assert!(faults("a@example.org", &"é".repeat(100), "12345678").is_empty());
         assert_eq!(faults("a@example.org", &"é".repeat(101), "12345678"), ["fullName"]);
+        assert_eq!(faults("a@example.org", &format!("Ann{}", " ".repeat(98)), "12345678"), ["fullName"]);
+        assert_eq!(faults("a@example.org", " \n ", "12345678"), ["fullName"]);
+        assert!(faults("a@example.org", "\nAnn\t", "12345678").is_empty());
         assert_eq!(faults("a@example.org", "a\u{7}b", "12345678"), ["fullName"]);
         assert_eq!(faults("a@example.org", "Ann", "1234567"), ["password"]);
         assert!(faults("a@example.org", "Ann", &"é".repeat(36)).is_empty());

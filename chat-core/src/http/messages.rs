@@ -78,3 +78,23 @@ pub(super) async fn mark_read(mut call: Call) -> Result<Reply> {
     let state = call.chat.messages().mark_read(me, with, seq).await?;
     Ok(Reply::ok(&state, "Read."))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_a_page_of_chats_ended() {
+        let id = "65b2c3d4e5f6a7b8c9d0e1f2";
+        let ended = position(&format!("1769860800005-{id}")).unwrap();
+        assert_eq!(
+            (ended.last_at.as_millis(), ended.chat_id.to_string()),
+            (1_769_860_800_005, id.to_owned())
+        );
+        assert!(position(&format!("{}-{id}", "9".repeat(18))).is_ok());
+        for bad in ["", "+5", "-5", "5.0", "9999999999999999999"] {
+            assert!(matches!(position(&format!("{bad}-{id}")), Err(Error::InvalidId)), "{bad}");
+        }
+        assert!(matches!(position("5-x"), Err(Error::InvalidId)));
+    }
+}

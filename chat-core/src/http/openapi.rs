@@ -321,6 +321,12 @@ mod tests {
         assert_eq!(form["schema"]["properties"]["text"]["maxLength"], 7);
         assert_eq!(form["schema"]["properties"]["text"]["type"], "string");
         assert!(form["encoding"]["image"].is_object() && form["schema"]["properties"]["image"].is_object());
+        // A message is not empty, in a form neither.
+        let json = &document["components"]["schemas"]["SendMessage"];
+        assert_eq!(json["anyOf"][0], form["schema"]["anyOf"][0]);
+        assert_eq!(form["schema"]["anyOf"][1], json!({ "required": ["image"], "properties": {} }));
+        let profile = &document["paths"]["/api/auth/profile"]["put"]["requestBody"]["content"];
+        assert_eq!(profile["multipart/form-data"]["schema"].get("anyOf"), None);
         let limit = &document["components"]["parameters"]["Limit"]["schema"];
         assert_eq!((&limit["maximum"], &limit["default"]), (&json!(9), &json!(3)));
         assert_eq!(document["servers"][0]["url"], "https://chat.example.org/x");
