@@ -15,25 +15,31 @@ trap 'code=$?; [ "$code" -eq 0 ] || printf "\n== FAILED: %s (exit %s)\n" "$step_
 
 has() { command -v "$1" >/dev/null 2>&1; }
 
-# need <program> <package>...: makes sure that a program is there, by apt where we may.
-need() {
-    local program=$1
-    shift
-    if has "$program"; then return; fi
+# install <package>...: by apt, where we may.
+install() {
     local as_root=()
     if [ "$(id -u)" -ne 0 ]; then
         if ! has sudo; then
-            echo "$program is missing, and this is neither root nor is there sudo: install it ($*) and try again." >&2
+            echo "This is neither root nor is there sudo: install $* and try again." >&2
             return 1
         fi
         as_root=(sudo)
     fi
     if ! has apt-get; then
-        echo "$program is missing, and there is no apt-get to install it with: install it ($*) and try again." >&2
+        echo "There is no apt-get to install it with: install $* and try again." >&2
         return 1
     fi
     "${as_root[@]}" apt-get update
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "$@"
+}
+
+# need <program> <package>...: makes sure that a program is there.
+need() {
+    local program=$1
+    shift
+    if has "$program"; then return; fi
+    echo "$program is missing."
+    install "$@"
     has "$program" || { echo "$program is still missing after installing $*." >&2; return 1; }
 }
 
@@ -81,6 +87,29 @@ fi
 step 'the JavaScript programs of the tests'
 npm ci --prefix tests/js --no-audit --no-fund
 
+step 'the Python programs of the tests'
+need python3 python3 python3-venv
+# Debian has these in a package of their own.
+if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
+    install python3-venv
+fi
+if cmp --quiet tests/python/requirements.txt "$tools/python/requirements.txt"; then
+    echo "They are in $tools."
+else
+    python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+        { echo "$(python3 --version) is too old: schemathesis needs 3.11 or later." >&2; exit 1; }
+    [ -x "$tools/python/bin/python3" ] || python3 -m venv --clear "$tools/python"
+    "$tools/python/bin/python3" -m pip install --quiet --disable-pip-version-check \
+        --requirement tests/python/requirements.txt
+    # The last thing, so that what was broken off is done again.
+    cp tests/python/requirements.txt "$tools/python/requirements.txt"
+fi
+
+step 'the Rust client of the tests'
+need pkg-config pkg-config
+pkg-config --exists openssl || install libssl-dev
+cargo build --locked --manifest-path tests/rust-client/Cargo.toml --target-dir "$tools/rust-client"
+
 step 'format'
 cargo fmt --all --check
 
@@ -109,6 +138,9 @@ cargo check --workspace --benches --all-features
 
 step 'tests'
 cargo test --workspace --all-features --no-fail-fast
+
+step "Autobahn's cases against the WebSocket"
+KOSOKU=$tools/python/bin/kosoku cargo test --package chat-core --all-features --lib autobahn -- --ignored
 
 # They mount file systems of their own, to fill them and to make them read-only.
 if [ "$(id -u)" -eq 0 ]; then

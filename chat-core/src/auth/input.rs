@@ -59,8 +59,8 @@ impl SignUp {
         let mut invalid = Invalid::default();
         let email = self.email.trim().to_owned();
         check(&mut invalid, "email", email_fault(&email, limits));
+        check(&mut invalid, "fullName", name_fault(&self.full_name, limits));
         let full_name = self.full_name.trim().to_owned();
-        check(&mut invalid, "fullName", name_fault(&full_name, limits));
         check(&mut invalid, "password", password_fault(&self.password, limits));
         if invalid.fields.is_empty() {
             Ok(Self { email, full_name, password: self.password })
@@ -86,10 +86,9 @@ impl Credentials {
 }
 
 pub(super) fn checked_name(name: &str, limits: &Limits) -> Result<String> {
-    let name = name.trim();
     match name_fault(name, limits) {
         Some(fault) => Err(Error::invalid("fullName", fault)),
-        None => Ok(name.to_owned()),
+        None => Ok(name.trim().to_owned()),
     }
 }
 
@@ -116,12 +115,13 @@ fn email_fault(email: &str, limits: &Limits) -> Fault {
     }
 }
 
+/// The length is that of what was sent, as the description of the API has it.
 fn name_fault(name: &str, limits: &Limits) -> Fault {
-    if name.is_empty() {
+    if name.trim().is_empty() {
         Some("required".into())
     } else if name.chars().count() > limits.full_name_chars {
         Some(format!("longer than {} characters", limits.full_name_chars).into())
-    } else if name.chars().any(char::is_control) {
+    } else if name.trim().chars().any(char::is_control) {
         Some("has control characters".into())
     } else {
         None
@@ -180,6 +180,9 @@ mod tests {
         assert_eq!(faults(&format!("{long}long"), "Ann", "12345678"), ["email"]);
         assert!(faults("a@example.org", &"é".repeat(100), "12345678").is_empty());
         assert_eq!(faults("a@example.org", &"é".repeat(101), "12345678"), ["fullName"]);
+        assert_eq!(faults("a@example.org", &format!("Ann{}", " ".repeat(98)), "12345678"), ["fullName"]);
+        assert_eq!(faults("a@example.org", " \n ", "12345678"), ["fullName"]);
+        assert!(faults("a@example.org", "\nAnn\t", "12345678").is_empty());
         assert_eq!(faults("a@example.org", "a\u{7}b", "12345678"), ["fullName"]);
         assert_eq!(faults("a@example.org", "Ann", "1234567"), ["password"]);
         assert!(faults("a@example.org", "Ann", &"é".repeat(36)).is_empty());

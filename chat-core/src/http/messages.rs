@@ -31,6 +31,10 @@ pub(super) async fn chats(call: Call) -> Result<Reply> {
 /// Where a page of chats ended: the moment and the chat, because a chat alone may have moved since.
 fn position(cursor: &str) -> Result<ChatPosition> {
     let (millis, id) = cursor.split_once('-').ok_or(Error::InvalidId)?;
+    // Digits and no more of them than the description of the API has: no sign, no overflow.
+    if millis.len() > 18 || !millis.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(Error::InvalidId);
+    }
     let last_at = Timestamp::from_millis(millis.parse().map_err(|_| Error::InvalidId)?);
     Ok(ChatPosition { last_at, chat_id: id.parse::<ChatId>()? })
 }
@@ -73,4 +77,24 @@ pub(super) async fn mark_read(mut call: Call) -> Result<Reply> {
     std::mem::take(&mut call.fields).finish()?;
     let state = call.chat.messages().mark_read(me, with, seq).await?;
     Ok(Reply::ok(&state, "Read."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_a_page_of_chats_ended() {
+        let id = "65b2c3d4e5f6a7b8c9d0e1f2";
+        let ended = position(&format!("1769860800005-{id}")).unwrap();
+        assert_eq!(
+            (ended.last_at.as_millis(), ended.chat_id.to_string()),
+            (1_769_860_800_005, id.to_owned())
+        );
+        assert!(position(&format!("{}-{id}", "9".repeat(18))).is_ok());
+        for bad in ["", "+5", "-5", "5.0", "9999999999999999999"] {
+            assert!(matches!(position(&format!("{bad}-{id}")), Err(Error::InvalidId)), "{bad}");
+        }
+        assert!(matches!(position("5-x"), Err(Error::InvalidId)));
+    }
 }

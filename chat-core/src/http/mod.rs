@@ -10,6 +10,7 @@ mod body;
 mod client;
 mod endpoint;
 mod images;
+mod links;
 mod messages;
 mod openapi;
 mod respond;

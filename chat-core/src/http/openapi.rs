@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     endpoint::{Answer, Body, Call, ENDPOINTS, Endpoint, Reply},
+    links::links,
     schemas::{self, SECURITY_SCHEMES, capitalised, components, envelope, schema},
 };
 use crate::{Code, Limits, Result};
@@ -109,6 +110,14 @@ fn form(mut schema: Value, file: &str) -> Value {
         }
     }
     schema["properties"][file] = json!({ "contentMediaType": "application/octet-stream" });
+    // A part's name stands in its header.
+    schema["propertyNames"] = json!({ "pattern": r"^[^\u0000-\u001f\u007f]*$" });
+    // A file is no text.
+    for alternative in schema.get_mut("anyOf").and_then(Value::as_array_mut).into_iter().flatten() {
+        if alternative["properties"].get(file).is_some() {
+            alternative["properties"] = json!({});
+        }
+    }
     json!({
         "schema": schema,
         "encoding": { file: { "contentType": "image/png, image/jpeg, image/webp, image/gif" } },
@@ -163,7 +172,12 @@ fn success(endpoint: &Endpoint, status: u16) -> Value {
         Answer::Image => ("image/*", json!({ "contentMediaType": "application/octet-stream" }), None),
         Answer::Document => ("application/json", json!({ "type": "object" }), None),
     };
-    response(reason(status), header.as_slice(), media, &data)
+    let mut response = response(reason(status), header.as_slice(), media, &data);
+    let links = links(endpoint.doc.id);
+    if !links.is_empty() {
+        response["links"] = links.into();
+    }
+    response
 }
 
 fn failure(status: u16, codes: &[Code]) -> Value {
@@ -304,6 +318,12 @@ mod tests {
         assert_eq!(form["schema"]["properties"]["text"]["maxLength"], 7);
         assert_eq!(form["schema"]["properties"]["text"]["type"], "string");
         assert!(form["encoding"]["image"].is_object() && form["schema"]["properties"]["image"].is_object());
+        // A message is not empty, in a form neither.
+        let json = &document["components"]["schemas"]["SendMessage"];
+        assert_eq!(json["anyOf"][0], form["schema"]["anyOf"][0]);
+        assert_eq!(form["schema"]["anyOf"][1], json!({ "required": ["image"], "properties": {} }));
+        let profile = &document["paths"]["/api/auth/profile"]["put"]["requestBody"]["content"];
+        assert_eq!(profile["multipart/form-data"]["schema"].get("anyOf"), None);
         let limit = &document["components"]["parameters"]["Limit"]["schema"];
         assert_eq!((&limit["maximum"], &limit["default"]), (&json!(9), &json!(3)));
         assert_eq!(document["servers"][0]["url"], "https://chat.example.org/x");

@@ -72,6 +72,25 @@ fn object(description: &str, properties: Value, optional: &[&str]) -> Value {
     object
 }
 
+/// What Rust's `trim` removes, for a class in a pattern: `\s` is something else in every dialect.
+const WHITE: &str = r"\t-\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000";
+const CONTROL: &str = r"\u0000-\u001f\u007f-\u009f";
+
+/// White space, and between it something that is not empty and has no control characters.
+fn trimmed() -> String {
+    format!("^[{WHITE}]*[^{WHITE}{CONTROL}]([^{CONTROL}]*[^{WHITE}{CONTROL}])?[{WHITE}]*$")
+}
+
+/// At least one of these texts is there and not empty.
+fn some_of(names: &[&str], mut object: Value) -> Value {
+    let is_there = |name: &&str| {
+        let text = json!({ "type": "string", "minLength": 1 });
+        json!({ "required": [name], "properties": { *name: text } })
+    };
+    object["anyOf"] = names.iter().map(is_there).collect();
+    object
+}
+
 fn or_null(schema: &Value) -> Value {
     json!({ "anyOf": [schema, { "type": "null" }] })
 }
@@ -195,14 +214,20 @@ fn inputs(limits: &Limits) -> Value {
         json!({ "type": "string", "format": "email", "minLength": 1, "maxLength": limits.email_bytes });
     let password = json!({
         "type": "string", "format": "password", "minLength": limits.password_chars, "maxLength": BCRYPT_BYTES,
-        "description": format!("At most {BCRYPT_BYTES} bytes of UTF-8."),
+        "pattern": r"^[^\u0000]*$",
+        "description": format!("At most {BCRYPT_BYTES} bytes of UTF-8, none of them NUL."),
     });
-    let name = |types: Value| json!({ "type": types, "minLength": 1, "maxLength": limits.full_name_chars });
+    let name = |types: Value| {
+        json!({
+            "type": types, "minLength": 1, "maxLength": limits.full_name_chars, "pattern": trimmed(),
+            "description": "White space around it is removed; within it there are no control characters.",
+        })
+    };
     let picture = |empty: &str| {
         let (bytes, pixels) = (limits.image.bytes, limits.image.pixels);
         let limit = format!("at most {bytes} bytes and {pixels} pixels");
         json!({
-            "type": ["string", "null"],
+            "type": ["string", "null"], "format": "data-url",
             "description": format!("A png, jpeg, webp or gif as data URL in base64, {limit}. Empty: {empty}."),
         })
     };
@@ -211,35 +236,41 @@ fn inputs(limits: &Limits) -> Value {
             "email": email, "fullName": name(json!("string")), "password": password,
         }), &[]),
         "LogIn": object("What you signed up with.", json!({
-            "email": { "type": "string", "minLength": 1 },
+            "email": { "type": "string", "minLength": 1, "pattern": format!("[^{WHITE}]") },
             "password": { "type": "string", "format": "password", "minLength": 1 },
         }), &[]),
         "UpdateProfile": object("What is absent stays as it is.", json!({
             "fullName": name(json!(["string", "null"])),
             "profilePic": picture("the picture is removed"),
         }), &["fullName", "profilePic"]),
-        "SendMessage": object("A text, a picture, or both.", json!({
+        "SendMessage": some_of(&["text", "image"], object("A text, a picture, or both.", json!({
             "text": { "type": ["string", "null"], "maxLength": limits.text_chars, "description": "Empty: absent." },
             "image": picture("absent"),
             "clientId": {
                 "type": ["string", "null"], "minLength": 1, "maxLength": CLIENT_ID_CHARS,
                 "description": "A key of your own: sent again under it, the message is not sent twice.",
             },
-        }), &["text", "image", "clientId"]),
-        "MarkRead": object("Without `seq`: up to the newest.", json!({
+        }), &["text", "image", "clientId"])),
+        "MarkRead": object("Without `seq`, or with one that is not reached yet: up to the newest.", json!({
             "seq": { "type": ["integer", "null"], "minimum": 0 },
         }), &["seq"]),
     })
 }
 
 fn parameters(limits: &Limits) -> Value {
-    let query = |name: &str, schema: Value, description: &str| json!({ "name": name, "in": "query", "schema": schema, "description": description });
+    let query = |name: &str, schema: Value, description: &str| {
+        json!({
+            "name": name, "in": "query", "schema": schema, "allowEmptyValue": true,
+            "description": format!("{description} Empty: absent."),
+        })
+    };
+    let position = json!({ "type": "string", "pattern": "^[0-9]{1,18}-[0-9a-fA-F]{24}$" });
     let limit =
         json!({ "type": "integer", "minimum": 1, "maximum": limits.max_page, "default": limits.page });
     json!({
         "Limit": query("limit", limit, "How many at the most."),
         "AfterUser": query("after", schema("Id"), "The last user of the page before."),
-        "AfterChat": query("after", json!({ "type": "string" }), "Where the page before ended: from its `Link`."),
+        "AfterChat": query("after", position, "Where the page before ended: from its `Link`."),
         "BeforeMessage": query("before", schema("Id"), "The oldest message of the page with newer ones."),
     })
 }

@@ -75,11 +75,18 @@ impl Fields {
         text.parse().ok().or_else(|| self.refuse(name, "must be an id: 24 hex characters"))
     }
 
-    /// A whole number that is not negative.
+    /// A whole number that is not negative; `5.0` and `5e0` are one too, by JSON Schema and to JavaScript. One that
+    /// is too large is the largest.
     pub(crate) fn number(&mut self, name: &'static str) -> Option<u64> {
         let value = self.take(name)?;
         let number = serde_json::from_str(value.get()).ok();
-        number.or_else(|| self.refuse(name, "must be a whole number that is not negative"))
+        let whole = || {
+            let number = serde_json::from_str(value.get()).ok();
+            // The cast saturates.
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is checked")]
+            number.filter(|number: &f64| *number >= 0.0 && number.fract() == 0.0).map(|number| number as u64)
+        };
+        number.or_else(whole).or_else(|| self.refuse(name, "must be a whole number that is not negative"))
     }
 
     /// Yes or no, which must be there.
@@ -131,6 +138,23 @@ mod tests {
         assert_eq!((fields.number("e"), fields.id::<UserId>("f"), fields.flag("g")), (None, None, None));
         let Err(Error::Validation(invalid)) = fields.finish() else { panic!() };
         assert_eq!(invalid.fields.into_keys().collect::<Vec<_>>(), ["a", "b", "e", "f", "g"]);
+    }
+
+    #[test]
+    fn whole_numbers() {
+        let number = |text: &str| {
+            let mut fields = Fields::parse(format!(r#"{{"n":{text}}}"#).as_bytes()).unwrap();
+            let number = fields.number("n");
+            assert_eq!(fields.finish().is_ok(), number.is_some(), "{text}");
+            number
+        };
+        for (text, is) in [("0", 0), ("-0.0", 0), ("5", 5), ("5.0", 5), ("5e2", 500), ("1e300", u64::MAX)] {
+            assert_eq!(number(text), Some(is), "{text}");
+        }
+        assert_eq!(number("18446744073709551616"), Some(u64::MAX));
+        for bad in ["-1", "5.5", "-1e0", "\"5\"", "true", "[]", "1e999"] {
+            assert_eq!(number(bad), None, "{bad}");
+        }
     }
 
     #[test]
