@@ -189,7 +189,9 @@ fn failure(status: u16, codes: &[Code]) -> Value {
         _ => &[],
     };
     let description = format!("{}: {}", reason(status), names.join(", "));
-    response(&description, headers, "application/json", &schema("Error"))
+    let codes: Vec<_> = codes.iter().map(|code| code.as_str()).collect();
+    let only_these = json!({ "properties": { "data": { "properties": { "code": { "enum": codes } } } } });
+    response(&description, headers, "application/json", &json!({ "allOf": [schema("Error"), only_these] }))
 }
 
 fn response(description: &str, headers: &[&str], media: &str, schema: &Value) -> Value {
@@ -296,6 +298,11 @@ mod tests {
                     .iter()
                     .filter(|code| description.contains(&format!("`{}`", code.as_str())))
                     .collect();
+                let named = response.pointer(
+                    "/content/application~1json/schema/allOf/1/properties/data/properties/code/enum",
+                );
+                let named = named.and_then(Value::as_array).into_iter().flatten();
+                assert!(named.eq(codes.iter().map(|code| code.as_str())), "{method} {path} {status}");
                 let is_fine = match status.as_str() {
                     "200" | "201" => codes.is_empty(),
                     _ => !codes.is_empty() && codes.iter().all(|code| code.status().to_string() == *status),
