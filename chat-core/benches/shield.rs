@@ -20,12 +20,11 @@ fn main() {
 }
 
 fn visit(class: VisitClass, user_agent: Option<&'static str>) -> Visit<'static> {
-    Visit {
-        class,
-        address: Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1))),
-        user: Some(UserId::from_bytes([7; 12])),
-        user_agent,
-    }
+    let mut visit = Visit::new(class);
+    visit.address = Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)));
+    visit.user = Some(UserId::from_bytes([7; 12]));
+    visit.user_agent = user_agent;
+    visit
 }
 
 #[allow(clippy::unwrap_used, reason = "a bench is no library")]
@@ -55,8 +54,9 @@ fn socket_event(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn request_of_a_newcomer_each(bencher: Bencher<'_, '_>) {
     let next = AtomicU32::new(0);
-    run(bencher, || Visit {
-        address: Some(IpAddr::V4(Ipv4Addr::from_bits(next.fetch_add(1, Relaxed)))),
-        ..visit(VisitClass::Request, None)
+    run(bencher, || {
+        let mut visit = visit(VisitClass::Request, None);
+        visit.address = Some(IpAddr::V4(Ipv4Addr::from_bits(next.fetch_add(1, Relaxed))));
+        visit
     });
 }

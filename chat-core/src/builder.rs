@@ -11,7 +11,7 @@ use crate::{
     encryption::{self, ForeignText, KeyRing, Opener},
     events::{Hub, Typing},
     images::{DiskImages, ImageStore},
-    mail::{LogMailer, Mailer},
+    mail::{DefaultTemplates, LogMailer, MailTemplates, Mailer},
     messages::Log,
     presence::Tracker,
     service::{Shared, View},
@@ -64,6 +64,9 @@ pub struct ChatServiceBuilder {
     store: Option<Arc<dyn Store>>,
     images: Option<Arc<dyn ImageStore>>,
     mailer: Arc<dyn Mailer>,
+    mail_templates: Option<Arc<dyn MailTemplates>>,
+    app_name: String,
+    client_url: Option<String>,
     shield: Arc<dyn Shield>,
     keys: Option<KeyRing>,
     foreign: Vec<Arc<dyn ForeignText>>,
@@ -89,6 +92,9 @@ impl ChatServiceBuilder {
             store: None,
             images: None,
             mailer: Arc::new(LogMailer),
+            mail_templates: None,
+            app_name: "Chat".to_owned(),
+            client_url: None,
             shield: Arc::new(InProcessShield::default()),
             keys: None,
             foreign: Vec::new(),
@@ -130,6 +136,26 @@ impl ChatServiceBuilder {
     /// What sends mail. Without it: mail goes to the log.
     pub fn mailer(mut self, mailer: impl Mailer) -> Self {
         self.mailer = Arc::new(mailer);
+        self
+    }
+
+    /// What mails say and how they look. Without it: [`DefaultTemplates`] with the
+    /// [`app_name`](Self::app_name) and the [`client_url`](Self::client_url).
+    pub fn mail_templates(mut self, templates: impl MailTemplates) -> Self {
+        self.mail_templates = Some(Arc::new(templates));
+        self
+    }
+
+    /// The name of the application in mails; `Chat` by default.
+    pub fn app_name(mut self, name: impl Into<String>) -> Self {
+        self.app_name = name.into();
+        self
+    }
+
+    /// Where people open the application, an absolute URL: links in mails lead there. Without it: the
+    /// [`public_url`](Self::public_url), where that is absolute.
+    pub fn client_url(mut self, url: impl Into<String>) -> Self {
+        self.client_url = Some(url.into());
         self
     }
 
@@ -246,6 +272,11 @@ impl ChatServiceBuilder {
         encryption::note_use(&*store).await.map_err(BuildError::Store)?;
         encryption::forget_other_keys(&*store, &keys).await.map_err(BuildError::Store)?;
 
+        let client_url =
+            self.client_url.or_else(|| self.public_url.contains("://").then(|| self.public_url.clone()));
+        let mail_templates =
+            self.mail_templates.unwrap_or_else(|| Arc::new(DefaultTemplates::new(self.app_name, client_url)));
+
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let hub = Arc::new(Hub::new(self.connection_queue));
         let opener = Opener::new(keys, self.foreign);
@@ -257,6 +288,7 @@ impl ChatServiceBuilder {
             store,
             images,
             mailer: self.mailer,
+            mail_templates,
             shield: self.shield,
             opener,
             tokens: Tokens::new(&jwt_secret, self.token_life),

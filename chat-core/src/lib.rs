@@ -4,6 +4,8 @@ mod builder;
 mod error;
 mod id;
 mod limits;
+#[cfg(feature = "outbound")]
+mod outbound;
 mod random;
 mod secrets;
 mod service;

@@ -11,7 +11,7 @@ use crate::{
     encryption::{Encryption, Opener},
     events::{Events, Hub, Typing},
     images::{CheckedImage, ImagePurpose, ImageStore},
-    mail::Mailer,
+    mail::{MailTemplates, Mailer},
     messages::{Log, Message, Messages},
     presence::{Presence, Tracker},
     shield::Shield,
@@ -158,6 +158,7 @@ pub(crate) struct Shared {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) images: Arc<dyn ImageStore>,
     pub(crate) mailer: Arc<dyn Mailer>,
+    pub(crate) mail_templates: Arc<dyn MailTemplates>,
     #[cfg_attr(not(feature = "http"), allow(dead_code))]
     pub(crate) shield: Arc<dyn Shield>,
     pub(crate) opener: Opener,

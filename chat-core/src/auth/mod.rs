@@ -19,7 +19,7 @@ pub(crate) use self::{password::Passwords, revocations::Revocations, token::Toke
 use crate::{
     Error, Result, StoreError, Timestamp, UserId,
     images::{CheckedImage, ImagePurpose},
-    mail::{Mail, MailKind},
+    mail::{Letter, Mail, MailKind},
     service::Shared,
     store::{ProfileChange, Revocation, UserRecord},
 };
@@ -203,9 +203,11 @@ impl Shared {
     fn send_mail(self: &Arc<Self>, mail: Mail) {
         let shared = self.clone();
         self.errands.spawn(async move {
-            match tokio::time::timeout(OUTSIDE, shared.mailer.send(mail)).await {
+            let content = shared.mail_templates.content(&mail);
+            let letter = Letter { key: crate::random::name::<16>(), to: mail.to, content };
+            match tokio::time::timeout(OUTSIDE, shared.mailer.send(&letter)).await {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::warn!(error = ?error.0, "a mail was not sent"),
+                Ok(Err(error)) => tracing::warn!(?error, "a mail was not sent"),
                 Err(_) => tracing::warn!("a mail was not sent in time"),
             }
         });

@@ -275,6 +275,7 @@ impl Api {
             address: shared.http.client_address(peer, &parts.headers),
             user,
             user_agent: client::user_agent(&parts.headers),
+            head: Some(parts),
         };
         shared.admit(&visit).await
     }
@@ -287,6 +288,7 @@ impl crate::service::Shared {
             Verdict::Allow => Ok(()),
             Verdict::Bot => Err(Error::BotDenied),
             Verdict::RateLimited(limited) => Err(Error::RateLimited(limited)),
+            Verdict::Denied(sentence) => Err(Error::Forbidden(sentence)),
         }
     }
 }

@@ -5,7 +5,7 @@ mod in_process;
 mod limits;
 mod store;
 
-use std::{fmt, net::IpAddr};
+use std::{borrow::Cow, fmt, net::IpAddr};
 
 use async_trait::async_trait;
 
@@ -28,6 +28,7 @@ pub enum VisitClass {
 
 /// Somebody at the door.
 #[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
 pub struct Visit<'a> {
     /// What they want.
     pub class: VisitClass,
@@ -37,10 +38,54 @@ pub struct Visit<'a> {
     pub user: Option<UserId>,
     /// What they say they run.
     pub user_agent: Option<&'a str>,
+    /// The head of the request, where it is one.
+    #[cfg(feature = "http")]
+    pub head: Option<&'a http::request::Parts>,
+}
+
+impl Visit<'_> {
+    /// A visit of which nothing else is known.
+    #[must_use]
+    pub const fn new(class: VisitClass) -> Self {
+        Self {
+            class,
+            address: None,
+            user: None,
+            user_agent: None,
+            #[cfg(feature = "http")]
+            head: None,
+        }
+    }
+}
+
+/// What somebody wants with an account that they name by its e-mail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum AccountAction {
+    /// To make it.
+    SignUp,
+    /// To sign in to it with its password.
+    LogIn,
+    /// To get a mail: a forgotten password, or a verification.
+    Mail,
+}
+
+/// Somebody who names an account; told after [`Shield::check`] has let the request in and its body was read.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct AccountVisit<'a> {
+    /// Who and where from.
+    pub visit: Visit<'a>,
+    /// What they want.
+    pub action: AccountAction,
+    /// The e-mail, as they typed it.
+    pub email: &'a str,
+    /// Whether they have shown that somebody signed in to this account on this device before.
+    pub is_known: bool,
 }
 
 /// What the guard says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Verdict {
     /// Come in.
@@ -49,6 +94,8 @@ pub enum Verdict {
     RateLimited(RateLimited),
     /// An automated client, where these are not wanted.
     Bot,
+    /// Not this request, or not this address of an e-mail, with a sentence for whoever sent it.
+    Denied(Cow<'static, str>),
 }
 
 /// Decides who may come in. The embedded one is [`InProcessShield`].
@@ -56,6 +103,12 @@ pub enum Verdict {
 pub trait Shield: fmt::Debug + Send + Sync + 'static {
     /// Decides on one visit, fast: each request waits for it.
     async fn check(&self, visit: &Visit<'_>) -> Verdict;
+
+    /// Decides on an attempt at one account, by its e-mail. Lets everybody in unless it is implemented.
+    async fn check_account(&self, attempt: &AccountVisit<'_>) -> Verdict {
+        let _ = attempt;
+        Verdict::Allow
+    }
 }
 
 /// Lets everybody in. For load tests, and for applications that have a guard of their own in front.

@@ -94,7 +94,7 @@ pub(crate) async fn perform(chat: &ChatService, live: &Live, name: &str, payload
 /// Asks the shield, and counts what it refuses.
 pub(crate) async fn admit(chat: &ChatService, live: &Live) -> Result<()> {
     let user = Some(live.session.user);
-    let visit = Visit { class: VisitClass::SocketEvent, address: live.address, user, user_agent: None };
+    let visit = Visit { address: live.address, user, ..Visit::new(VisitClass::SocketEvent) };
     let admitted = chat.shared.admit(&visit).await;
     match &admitted {
         Ok(()) => live.refusals.store(0, Ordering::Relaxed),

@@ -20,7 +20,9 @@ pub(crate) async fn sign_in(chat: &ChatService, parts: &Parts, given: Option<&st
     let user = session.as_ref().and_then(|session| session.as_ref().ok()).map(|session| session.user);
     let user_agent = user_agent(&parts.headers);
     let address = address(chat, parts);
-    shared.admit(&Visit { class: VisitClass::Connect, address, user, user_agent }).await?;
+    shared
+        .admit(&Visit { address, user, user_agent, head: Some(parts), ..Visit::new(VisitClass::Connect) })
+        .await?;
     session.ok_or(Error::Unauthenticated)?
 }
 
