@@ -25,7 +25,11 @@ async fn server() -> (SocketAddr, String, ChatService, tempfile::TempDir) {
         ChatService::builder().data_dir(folder.path()).dangerous_bcrypt_cost(4).heartbeat(BEAT, BEAT);
     let chat = builder.build().await.unwrap();
     let (email, password) = ("ann@example.org".to_owned(), "correct horse".to_owned());
-    let ann = chat.auth().sign_up(SignUp { email, full_name: "Ann".to_owned(), password }).await.unwrap();
+    let ann = chat
+        .auth()
+        .sign_up(SignUp { email, full_name: "Ann".to_owned(), password, ..SignUp::default() })
+        .await
+        .unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let app = chat_axum::router(&chat).into_make_service_with_connect_info::<SocketAddr>();

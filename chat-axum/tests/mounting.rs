@@ -22,8 +22,11 @@ async fn chat(public_url: &str) -> (ChatService, tempfile::TempDir) {
 
 async fn person(chat: &ChatService, name: &str) -> (String, String) {
     let (email, password) = (format!("{name}@example.org"), "correct horse".to_owned());
-    let signed_in =
-        chat.auth().sign_up(SignUp { email, full_name: name.to_owned(), password }).await.unwrap();
+    let signed_in = chat
+        .auth()
+        .sign_up(SignUp { email, full_name: name.to_owned(), password, ..SignUp::default() })
+        .await
+        .unwrap();
     (signed_in.user.id.to_string(), signed_in.token.as_str().to_owned())
 }
 

@@ -91,7 +91,7 @@ impl Bench {
         let mut users = Vec::new();
         for n in 0..=partners {
             let (email, full_name) = (format!("{n}@example.com"), format!("User {n}"));
-            let sign_up = SignUp { email, full_name, password: "correct horse".into() };
+            let sign_up = SignUp { email, full_name, password: "correct horse".into(), ..SignUp::default() };
             users.push(chat.auth().sign_up(sign_up).await.unwrap().user.id);
         }
         // The sign-ins are over, and that is stored.
@@ -326,7 +326,7 @@ fn memory_of_a_connection_with_presence(bencher: Bencher<'_, '_>) {
     bencher
         .with_inputs(|| {
             counted.settle();
-            Session { id: SessionId::random(), user: somebody(), expires_at: Timestamp::now() }
+            Session { id: SessionId::random(), user: somebody(), expires_at: Timestamp::now(), generation: 0 }
         })
         .bench_local_values(connect);
 }

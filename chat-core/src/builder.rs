@@ -7,12 +7,13 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     ChatService, Limits, SecretFileError, StoreError,
-    auth::{JwtSecret, Passwords, Revocations, Tokens},
+    auth::{Devices, JwtSecret, Links, Passwords, Revocations, Tokens, Uses},
     encryption::{self, ForeignText, KeyRing, Opener},
     events::{Hub, Typing},
     images::{DiskImages, ImageStore},
     mail::{DefaultTemplates, LogMailer, MailTemplates, Mailer},
     messages::Log,
+    outbox::{self, Outbox},
     presence::Tracker,
     service::{Shared, View},
     shield::{InProcessShield, Shield},
@@ -20,7 +21,9 @@ use crate::{
 };
 
 /// How often the service tidies up.
-const HOUSEKEEPING: Duration = Duration::from_secs(3600);
+const HOUSEKEEPING: Duration = Duration::from_secs(60);
+/// And how many times in between it forgets what has expired.
+const FORGETTING: u32 = 60;
 
 /// A choice that can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +70,7 @@ pub struct ChatServiceBuilder {
     mail_templates: Option<Arc<dyn MailTemplates>>,
     app_name: String,
     client_url: Option<String>,
+    verifies_emails: bool,
     shield: Arc<dyn Shield>,
     keys: Option<KeyRing>,
     foreign: Vec<Arc<dyn ForeignText>>,
@@ -95,6 +99,7 @@ impl ChatServiceBuilder {
             mail_templates: None,
             app_name: "Chat".to_owned(),
             client_url: None,
+            verifies_emails: false,
             shield: Arc::new(InProcessShield::default()),
             keys: None,
             foreign: Vec::new(),
@@ -156,6 +161,14 @@ impl ChatServiceBuilder {
     /// [`public_url`](Self::public_url), where that is absolute.
     pub fn client_url(mut self, url: impl Into<String>) -> Self {
         self.client_url = Some(url.into());
+        self
+    }
+
+    /// Whether people must show that their address is theirs before they can sign in; `false` by default. A new
+    /// account then gets a link instead of a sign-in, and its welcome once that was opened. Accounts that were made
+    /// before count as verified. Needs a [`client_url`](Self::client_url).
+    pub fn verify_emails(mut self, verify: bool) -> Self {
+        self.verifies_emails = verify;
         self
     }
 
@@ -272,15 +285,15 @@ impl ChatServiceBuilder {
         encryption::note_use(&*store).await.map_err(BuildError::Store)?;
         encryption::forget_other_keys(&*store, &keys).await.map_err(BuildError::Store)?;
 
-        let client_url =
-            self.client_url.or_else(|| self.public_url.contains("://").then(|| self.public_url.clone()));
-        let mail_templates =
-            self.mail_templates.unwrap_or_else(|| Arc::new(DefaultTemplates::new(self.app_name, client_url)));
+        let mail_templates = self
+            .mail_templates
+            .unwrap_or_else(|| Arc::new(DefaultTemplates::new(self.app_name, self.client_url.clone())));
 
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let hub = Arc::new(Hub::new(self.connection_queue));
         let opener = Opener::new(keys, self.foreign);
         let view = View::new(opener.clone(), &self.public_url);
+        let (outbox, waiting) = Outbox::new(store.clone(), opener.clone());
         let tracker =
             Tracker::new(store.clone(), hub.clone(), tasks.clone(), stop.clone(), self.presence_grace);
         let shared = Arc::new(Shared {
@@ -289,11 +302,16 @@ impl ChatServiceBuilder {
             images,
             mailer: self.mailer,
             mail_templates,
+            outbox,
+            links: Links::new(&jwt_secret, self.client_url),
+            devices: Devices::new(&jwt_secret),
+            verifies_emails: self.verifies_emails,
             shield: self.shield,
             opener,
             tokens: Tokens::new(&jwt_secret, self.token_life),
             passwords: Passwords::new(self.bcrypt_cost, self.password_workers, self.password_queue),
             revocations,
+            uses: Uses::default(),
             hub,
             presence: Arc::new(tracker),
             typing: Arc::new(Typing::new()),
@@ -312,6 +330,7 @@ impl ChatServiceBuilder {
             errands: TaskTracker::new(),
             stop,
         });
+        outbox::start(&shared, waiting);
         keep_house(&shared);
         Ok(ChatService { shared })
     }
@@ -348,6 +367,22 @@ impl ChatServiceBuilder {
             return invalid("public_url", "must be a path, or an http or https URL".to_owned());
         }
         self.public_url = url;
+        let client_url = self.client_url.take().map(|url| url.trim_end_matches('/').to_owned());
+        self.client_url =
+            client_url.or_else(|| Some(self.public_url.clone()).filter(|url| url.contains("://")));
+        if let Some(url) = &self.client_url {
+            let is_fine =
+                ["http://", "https://"].iter().any(|start| url.len() > start.len() && url.starts_with(start))
+                    && url.bytes().all(|b| b.is_ascii_graphic() && !b"\"<>\\^`{|}?#".contains(&b));
+            if !is_fine {
+                return invalid(
+                    "client_url",
+                    "must be an http or https URL without query and fragment".to_owned(),
+                );
+            }
+        } else if self.verifies_emails {
+            return invalid("verify_emails", "needs a `client_url` that the links lead to".to_owned());
+        }
         #[cfg(feature = "http")]
         self.http.check()?;
         Ok(())
@@ -424,12 +459,16 @@ fn make_folder(folder: &std::path::Path) -> Result<(), SecretFileError> {
 fn keep_house(shared: &Arc<Shared>) {
     let (weak, stop) = (Arc::downgrade(shared), shared.stop.clone());
     tokio::spawn(async move {
-        loop {
+        for n in 1_u32.. {
             tokio::select! {
                 () = tokio::time::sleep(HOUSEKEEPING) => {}
                 () = stop.cancelled() => return,
             }
             let Some(shared) = weak.upgrade() else { return };
+            shared.uses.write(&*shared.store).await;
+            if !n.is_multiple_of(FORGETTING) {
+                continue;
+            }
             if let Err(error) = shared.revocations.forget_expired(&*shared.store).await {
                 tracing::warn!(%error, "expired revocations stay for now");
             }

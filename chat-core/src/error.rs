@@ -29,6 +29,12 @@ pub enum Error {
     /// Wrong e-mail or wrong password; never said which.
     #[error("Wrong e-mail or password.")]
     InvalidCredentials,
+    /// A link from a mail that has expired, was used, or never was one.
+    #[error("This link does not work any more: it has expired or was used. Ask for a new one.")]
+    InvalidLink,
+    /// The password is right, but nobody has shown yet that the address is theirs.
+    #[error("Open the link in the mail that was sent to you first: this address is not verified yet.")]
+    EmailUnverified,
     /// Known, but not allowed.
     #[error("{0}")]
     Forbidden(Cow<'static, str>),
@@ -149,9 +155,11 @@ codes! {
     ValidationFailed "validation_failed" 400,
     InvalidJson "invalid_json" 400,
     InvalidId "invalid_id" 400,
+    InvalidLink "invalid_link" 400,
     Unauthenticated "unauthenticated" 401,
     InvalidCredentials "invalid_credentials" 401,
     Forbidden "forbidden" 403,
+    EmailUnverified "email_unverified" 403,
     BotDenied "bot_denied" 403,
     OriginDenied "origin_denied" 403,
     NotFound "not_found" 404,
@@ -191,6 +199,8 @@ impl Error {
             Self::Unauthenticated => Code::Unauthenticated,
             Self::InvalidCredentials => Code::InvalidCredentials,
             Self::Forbidden(_) => Code::Forbidden,
+            Self::InvalidLink => Code::InvalidLink,
+            Self::EmailUnverified => Code::EmailUnverified,
             Self::BotDenied => Code::BotDenied,
             Self::OriginDenied => Code::OriginDenied,
             Self::NotFound(_) => Code::NotFound,

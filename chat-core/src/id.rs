@@ -120,6 +120,10 @@ id! {
     /// A sign-in: what a token names, and what a logout ends.
     SessionId
 }
+id! {
+    /// Something that waits in the outbox.
+    OutboxId
+}
 
 fn parse(text: &str) -> Result<[u8; 12], InvalidId> {
     let text = text.as_bytes();

@@ -6,6 +6,7 @@ mod id;
 mod limits;
 #[cfg(feature = "outbound")]
 mod outbound;
+mod outbox;
 mod random;
 mod secrets;
 mod service;
@@ -34,7 +35,7 @@ mod wire;
 pub use self::{
     builder::{BuildError, ChatServiceBuilder},
     error::{BoxError, Code, Error, Invalid, RateLimited, Unavailable},
-    id::{ChatId, InvalidId, MessageId, SessionId, UserId},
+    id::{ChatId, InvalidId, MessageId, OutboxId, SessionId, UserId},
     limits::Limits,
     secrets::SecretFileError,
     service::{ChatService, Stats},

@@ -7,12 +7,13 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     ChatServiceBuilder, Error, Limits, Result,
-    auth::{Auth, Passwords, Revocations, Tokens},
+    auth::{Auth, Devices, Links, Passwords, Revocations, Tokens, Uses},
     encryption::{Encryption, Opener},
     events::{Events, Hub, Typing},
     images::{CheckedImage, ImagePurpose, ImageStore},
     mail::{MailTemplates, Mailer},
     messages::{Log, Message, Messages},
+    outbox::{Job, Outbox},
     presence::{Presence, Tracker},
     shield::Shield,
     store::{MessageRecord, Store},
@@ -99,11 +100,15 @@ impl ChatService {
     /// Figures of this process, for a metrics endpoint.
     #[must_use]
     pub fn stats(&self) -> Stats {
+        let (outbox_done, outbox_failed, outbox_given_up) = self.shared.outbox.counts();
         Stats {
             connections: self.shared.hub.connections(),
             users_online: self.shared.presence.online(),
             events_delivered: self.shared.hub.delivered(),
             slow_connections_closed: self.shared.hub.closed_slow(),
+            outbox_done,
+            outbox_failed,
+            outbox_given_up,
         }
     }
 
@@ -123,8 +128,9 @@ impl ChatService {
         self.shared.tasks.wait().await;
         self.shared.errands.close();
         if tokio::time::timeout(ERRANDS, self.shared.errands.wait()).await.is_err() {
-            tracing::warn!("a mail or the removal of a picture did not come to its end");
+            tracing::info!("a mail or the removal of a picture is left to the next start");
         }
+        self.shared.uses.write(&*self.shared.store).await;
         self.shared.presence.close().await;
         if let Err(error) = self.shared.store.close().await {
             tracing::error!(%error, "the store did not close cleanly");
@@ -150,6 +156,12 @@ pub struct Stats {
     pub events_delivered: u64,
     /// Connections closed since the start because they read too slowly.
     pub slow_connections_closed: u64,
+    /// Mails handed over, and pictures removed, since the start.
+    pub outbox_done: u64,
+    /// Attempts at that which failed; most are made again.
+    pub outbox_failed: u64,
+    /// Mails and removals that were given up.
+    pub outbox_given_up: u64,
 }
 
 /// What all facets share.
@@ -158,6 +170,11 @@ pub(crate) struct Shared {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) images: Arc<dyn ImageStore>,
     pub(crate) mailer: Arc<dyn Mailer>,
+    pub(crate) outbox: Outbox,
+    pub(crate) links: Links,
+    #[cfg_attr(not(feature = "http"), allow(dead_code))]
+    pub(crate) devices: Devices,
+    pub(crate) verifies_emails: bool,
     pub(crate) mail_templates: Arc<dyn MailTemplates>,
     #[cfg_attr(not(feature = "http"), allow(dead_code))]
     pub(crate) shield: Arc<dyn Shield>,
@@ -165,6 +182,7 @@ pub(crate) struct Shared {
     pub(crate) tokens: Tokens,
     pub(crate) passwords: Passwords,
     pub(crate) revocations: Revocations,
+    pub(crate) uses: Uses,
     pub(crate) hub: Arc<Hub>,
     pub(crate) presence: Arc<Tracker>,
     pub(crate) typing: Arc<Typing>,
@@ -185,7 +203,7 @@ pub(crate) struct Shared {
     pub(crate) rotation: Arc<Mutex<()>>,
     /// What was begun and must come to its end.
     pub(crate) tasks: TaskTracker,
-    /// What nobody waits for and may be given up: mail, pictures to be removed.
+    /// What nobody waits for: the jobs of the outbox.
     pub(crate) errands: TaskTracker,
     pub(crate) stop: CancellationToken,
 }
@@ -206,9 +224,10 @@ impl Shared {
     pub(crate) fn drop_image(self: &Arc<Self>, url: Option<String>) {
         let Some(url) = url else { return };
         let shared = self.clone();
-        self.errands.spawn(async move {
-            if let Err(error) = shared.images.remove(&url).await {
-                tracing::warn!(error = ?error.0, "a picture that nobody points to could not be removed");
+        self.tasks.spawn(async move {
+            match shared.outbox.put(Job::RemoveImage { url }).await {
+                Ok(entry) => shared.outbox.begin(entry),
+                Err(error) => tracing::warn!(%error, "a picture that nobody points to stays"),
             }
         });
     }

@@ -50,6 +50,8 @@ impl Home {
                 is_online: false,
                 created_at: now,
                 updated_at: now,
+                email_verified: true,
+                generation: 0,
             };
             store.insert_user(&user).await.unwrap();
         }

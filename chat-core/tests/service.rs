@@ -38,8 +38,11 @@ async fn an_account_from_sign_up_to_log_out() {
     let (chat, folder) = chat().await;
     let ann = person(&chat, "ann").await;
     assert_eq!(chat.auth().authenticate(ann.token.as_str()).unwrap(), ann.session);
-    let credentials =
-        |email: &str, password: &str| Credentials { email: email.into(), password: password.into() };
+    let credentials = |email: &str, password: &str| Credentials {
+        email: email.into(),
+        password: password.into(),
+        ..Credentials::default()
+    };
     let again = chat.auth().log_in(credentials("ANN@example.org", "correct horse")).await.unwrap();
     assert_eq!(again.user.id, ann.user.id);
     for (email, password) in [("ann@example.org", "wrong horse"), ("nobody@example.org", "correct horse")] {
@@ -355,7 +358,8 @@ async fn a_login_within_the_grace_does_not_keep_one_here_for_ever() {
     let mut events = chat.events().subscribe(bob);
     drop(chat.presence().arrive(ann));
     let (email, password) = ("ann@example.org".to_owned(), "correct horse".to_owned());
-    let session = chat.auth().log_in(Credentials { email, password }).await.unwrap().session;
+    let session =
+        chat.auth().log_in(Credentials { email, password, ..Credentials::default() }).await.unwrap().session;
     let mut told = Vec::new();
     while told != [true, false] {
         if let Event::Presence { is_online, .. } = &*events.next().await.unwrap() {

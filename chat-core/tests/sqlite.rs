@@ -77,6 +77,8 @@ async fn two_users(store: &SqliteStore) -> (UserId, UserId) {
             is_online: false,
             created_at: at(0),
             updated_at: at(0),
+            email_verified: true,
+            generation: 0,
         };
         store.insert_user(&user).await.unwrap();
         ids.push(id);

@@ -47,6 +47,8 @@ impl Bench {
                 is_online: false,
                 created_at: now,
                 updated_at: now,
+                email_verified: true,
+                generation: 0,
             };
             store.insert_user(&user).await.unwrap();
             users.push(id);

@@ -4,7 +4,8 @@ use std::{borrow::Cow, fmt};
 
 use bytes::Bytes;
 
-use crate::{Error, Invalid, Limits, Result};
+use super::{Device, common_passwords::is_common};
+use crate::{Error, Invalid, Limits, Result, store::UserRecord};
 
 /// What somebody signs up with.
 #[derive(Clone, Default)]
@@ -15,6 +16,8 @@ pub struct SignUp {
     pub full_name: String,
     /// The password, in the clear; it goes no further than bcrypt.
     pub password: String,
+    /// Where it comes from, for the list of sessions.
+    pub device: Device,
 }
 
 /// What somebody logs in with.
@@ -24,6 +27,8 @@ pub struct Credentials {
     pub email: String,
     /// The password, in the clear.
     pub password: String,
+    /// Where it comes from, for the list of sessions.
+    pub device: Device,
 }
 
 /// A change of one's profile; what is `None` stays.
@@ -61,9 +66,9 @@ impl SignUp {
         check(&mut invalid, "email", email_fault(&email, limits));
         check(&mut invalid, "fullName", name_fault(&self.full_name, limits));
         let full_name = self.full_name.trim().to_owned();
-        check(&mut invalid, "password", password_fault(&self.password, limits));
+        check(&mut invalid, "password", password_fault(&self.password, &[&email, &full_name], limits));
         if invalid.fields.is_empty() {
-            Ok(Self { email, full_name, password: self.password })
+            Ok(Self { email, full_name, password: self.password, device: self.device })
         } else {
             Err(Error::Validation(invalid))
         }
@@ -78,7 +83,7 @@ impl Credentials {
         check(&mut invalid, "email", email.is_empty().then_some("required".into()));
         check(&mut invalid, "password", self.password.is_empty().then_some("required".into()));
         if invalid.fields.is_empty() {
-            Ok(Self { email, password: self.password })
+            Ok(Self { email, password: self.password, device: self.device })
         } else {
             Err(Error::Validation(invalid))
         }
@@ -90,6 +95,37 @@ pub(super) fn checked_name(name: &str, limits: &Limits) -> Result<String> {
         Some(fault) => Err(Error::invalid("fullName", fault)),
         None => Ok(name.trim().to_owned()),
     }
+}
+
+/// An e-mail that names an account. Without a look at its form: what is no e-mail names nobody.
+pub(super) fn checked_email(email: &str, limits: &Limits) -> Result<String> {
+    let email = email.trim();
+    if email.is_empty() {
+        Err(Error::invalid("email", "required"))
+    } else if email.len() > limits.email_bytes {
+        Err(Error::invalid("email", format!("longer than {} characters", limits.email_bytes)))
+    } else {
+        Ok(email.to_owned())
+    }
+}
+
+pub(super) fn checked_password(
+    field: &'static str,
+    password: &str,
+    of_person: &[&str],
+    limits: &Limits,
+) -> Result<()> {
+    password_fault(password, of_person, limits).map_or(Ok(()), |fault| Err(Error::invalid(field, fault)))
+}
+
+pub(super) fn checked_passwords(current: &str, new: &str, user: &UserRecord, limits: &Limits) -> Result<()> {
+    let mut invalid = Invalid::default();
+    check(&mut invalid, "currentPassword", current.is_empty().then_some("required".into()));
+    check(&mut invalid, "newPassword", password_fault(new, &[&user.email, &user.full_name], limits));
+    // bcrypt would not read all of it, so it can't be the one.
+    let is_possible = current.len() <= BCRYPT_BYTES && !current.contains('\0');
+    check(&mut invalid, "currentPassword", (!is_possible).then_some("not your password".into()));
+    if invalid.fields.is_empty() { Ok(()) } else { Err(Error::Validation(invalid)) }
 }
 
 type Fault = Option<Cow<'static, str>>;
@@ -132,7 +168,7 @@ fn name_fault(name: &str, limits: &Limits) -> Fault {
 /// (OWASP Password Storage Cheat Sheet, "Input Limits of bcrypt").
 pub(crate) const BCRYPT_BYTES: usize = 72;
 
-fn password_fault(password: &str, limits: &Limits) -> Fault {
+fn password_fault(password: &str, of_person: &[&str], limits: &Limits) -> Fault {
     if password.is_empty() {
         Some("required".into())
     } else if password.chars().count() < limits.password_chars {
@@ -141,6 +177,8 @@ fn password_fault(password: &str, limits: &Limits) -> Fault {
         Some(format!("longer than {BCRYPT_BYTES} bytes").into())
     } else if password.contains('\0') {
         Some("has a NUL character".into())
+    } else if is_common(password, of_person) {
+        Some("too easy to guess: choose one that is not among the most common ones".into())
     } else {
         None
     }
@@ -151,7 +189,12 @@ mod tests {
     use super::*;
 
     fn faults(email: &str, full_name: &str, password: &str) -> Vec<&'static str> {
-        let input = SignUp { email: email.into(), full_name: full_name.into(), password: password.into() };
+        let input = SignUp {
+            email: email.into(),
+            full_name: full_name.into(),
+            password: password.into(),
+            ..SignUp::default()
+        };
         match input.checked(&Limits::default()) {
             Ok(_) => Vec::new(),
             Err(Error::Validation(invalid)) => invalid.fields.into_keys().collect(),
@@ -161,7 +204,7 @@ mod tests {
 
     #[test]
     fn each_field_at_its_limits() {
-        assert!(faults(" ann@example.org ", " Ann ", "12345678").is_empty());
+        assert!(faults(" ann@example.org ", " Ann ", "wx7!kq-2").is_empty());
         assert_eq!(faults("", "", ""), ["email", "fullName", "password"]);
         for bad in [
             "ann",
@@ -172,21 +215,21 @@ mod tests {
             "Ann <ann@example.org>",
             "ann@[::1]",
         ] {
-            assert_eq!(faults(bad, "Ann", "12345678"), ["email"], "{bad}");
+            assert_eq!(faults(bad, "Ann", "wx7!kq-2"), ["email"], "{bad}");
         }
         let long = format!("{}@{}.{}.{}.org", "a".repeat(64), "b".repeat(60), "c".repeat(60), "d".repeat(60));
         assert_eq!(long.len(), 251);
-        assert!(faults(&long, "Ann", "12345678").is_empty());
-        assert_eq!(faults(&format!("{long}long"), "Ann", "12345678"), ["email"]);
-        assert!(faults("a@example.org", &"é".repeat(100), "12345678").is_empty());
-        assert_eq!(faults("a@example.org", &"é".repeat(101), "12345678"), ["fullName"]);
-        assert_eq!(faults("a@example.org", &format!("Ann{}", " ".repeat(98)), "12345678"), ["fullName"]);
-        assert_eq!(faults("a@example.org", " \n ", "12345678"), ["fullName"]);
-        assert!(faults("a@example.org", "\nAnn\t", "12345678").is_empty());
-        assert_eq!(faults("a@example.org", "a\u{7}b", "12345678"), ["fullName"]);
+        assert!(faults(&long, "Ann", "wx7!kq-2").is_empty());
+        assert_eq!(faults(&format!("{long}long"), "Ann", "wx7!kq-2"), ["email"]);
+        assert!(faults("a@example.org", &"é".repeat(100), "wx7!kq-2").is_empty());
+        assert_eq!(faults("a@example.org", &"é".repeat(101), "wx7!kq-2"), ["fullName"]);
+        assert_eq!(faults("a@example.org", &format!("Ann{}", " ".repeat(98)), "wx7!kq-2"), ["fullName"]);
+        assert_eq!(faults("a@example.org", " \n ", "wx7!kq-2"), ["fullName"]);
+        assert!(faults("a@example.org", "\nAnn\t", "wx7!kq-2").is_empty());
+        assert_eq!(faults("a@example.org", "a\u{7}b", "wx7!kq-2"), ["fullName"]);
         assert_eq!(faults("a@example.org", "Ann", "1234567"), ["password"]);
-        assert!(faults("a@example.org", "Ann", &"é".repeat(36)).is_empty());
-        assert_eq!(faults("a@example.org", "Ann", &"é".repeat(37)), ["password"]);
+        assert!(faults("a@example.org", "Ann", &"aé".repeat(24)).is_empty());
+        assert_eq!(faults("a@example.org", "Ann", &"aé".repeat(25)), ["password"]);
         assert_eq!(faults("a@example.org", "Ann", "1234\u{0}5678"), ["password"]);
     }
 }

@@ -1,31 +1,46 @@
 //! Accounts and sign-ins.
 
+mod common_passwords;
+mod device;
 mod input;
+mod links;
 mod password;
+mod purpose;
+mod recovery;
 mod revocations;
+mod sessions;
 mod token;
 mod user;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 #[cfg(feature = "http")]
 pub(crate) use self::input::BCRYPT_BYTES;
 pub use self::{
+    device::Device,
     input::{Credentials, ProfileEdit, SignUp},
+    sessions::LiveSession,
     token::{JwtSecret, SecretTooShort, Session, Token},
     user::User,
 };
-pub(crate) use self::{password::Passwords, revocations::Revocations, token::Tokens};
+pub(crate) use self::{
+    device::{Devices, KNOWN_LIFE},
+    links::Links,
+    password::Passwords,
+    purpose::Purpose,
+    recovery::RESET_LIFE,
+    revocations::Revocations,
+    sessions::Uses,
+    token::Tokens,
+};
 use crate::{
     Error, Result, StoreError, Timestamp, UserId,
     images::{CheckedImage, ImagePurpose},
-    mail::{Letter, Mail, MailKind},
+    mail::MailKind,
+    outbox::Job,
     service::Shared,
-    store::{ProfileChange, Revocation, UserRecord},
+    store::{ProfileChange, SessionRecord, UserRecord},
 };
-
-/// How long an outside service may take for what nobody waits for.
-const OUTSIDE: Duration = Duration::from_secs(60);
 
 /// Somebody who has just signed up or logged in.
 #[derive(Debug, Clone)]
@@ -45,12 +60,48 @@ pub struct SignedIn {
 pub struct Auth<'a>(pub(crate) &'a Arc<Shared>);
 
 impl Auth<'_> {
-    /// Makes an account and signs in. The welcome mail is sent without making anybody wait.
+    /// Makes an account and signs in. The welcome mail is sent without making anybody wait: it is in the outbox, from
+    /// which no restart takes it, before the account is there.
+    ///
+    /// # Errors
+    /// [`Error::Validation`]; [`Error::EmailTaken`]; [`Error::Unavailable`] when the store is down or the password
+    /// workers are full. [`Error::EmailUnverified`] where addresses have to be verified first
+    /// ([`verify_emails`](crate::ChatServiceBuilder::verify_emails)): the account is there then, and
+    /// [`register`](Self::register) says so without an error.
+    pub async fn sign_up(&self, input: SignUp) -> Result<SignedIn> {
+        let device = input.device.clone();
+        let user = self.register_record(input).await?;
+        if self.0.verifies_emails {
+            return Err(Error::EmailUnverified);
+        }
+        self.0.sign_in(user, &device).await
+    }
+
+    /// Makes an account, as [`sign_up`](Self::sign_up) does, and does not sign in.
     ///
     /// # Errors
     /// [`Error::Validation`]; [`Error::EmailTaken`]; [`Error::Unavailable`] when the store is down or the password
     /// workers are full.
-    pub async fn sign_up(&self, input: SignUp) -> Result<SignedIn> {
+    pub async fn register(&self, input: SignUp) -> Result<User> {
+        let user = self.register_record(input).await?;
+        Ok(self.0.view_user(user))
+    }
+
+    /// The same input with the white space around e-mail and name removed, if it is as it must be. What it is checked
+    /// for, [`register`](Self::register) checks too: this is for who wants to know first.
+    ///
+    /// # Errors
+    /// [`Error::Validation`].
+    pub fn check(&self, input: SignUp) -> Result<SignUp> {
+        input.checked(&self.0.limits)
+    }
+
+    #[cfg(feature = "http")]
+    pub(crate) fn check_credentials(&self, input: Credentials) -> Result<Credentials> {
+        input.checked()
+    }
+
+    async fn register_record(&self, input: SignUp) -> Result<UserRecord> {
         let input = input.checked(&self.0.limits)?;
         if self.0.store.user_by_email(&input.email).await?.is_some() {
             return Err(Error::EmailTaken);
@@ -67,21 +118,31 @@ impl Auth<'_> {
             is_online: false,
             created_at: now,
             updated_at: now,
+            email_verified: !self.0.verifies_emails,
+            generation: 0,
         };
         let shared = self.0.clone();
         // A task of its own: an account that was made gets its mail, whether or not the client still waits.
         let insert = async move {
+            // First the mail and then the account: a mail whose account never came is dropped, an account without its
+            // mail would not be noticed.
+            let mail = shared.outbox.put(shared.first_mail(&user, now)).await?;
             match shared.store.insert_user(&user).await {
-                Ok(()) => {}
-                Err(StoreError::AlreadyExists(_)) => return Err(Error::EmailTaken),
-                Err(error) => return Err(error.into()),
+                Ok(()) => {
+                    shared.outbox.begin(mail);
+                    Ok(user)
+                }
+                Err(StoreError::AlreadyExists(_)) => {
+                    shared.outbox.withdraw(&mail).await;
+                    Err(Error::EmailTaken)
+                }
+                // It may be there: the mail is sent once it is.
+                Err(error @ StoreError::Uncertain(_)) => Err(error.into()),
+                Err(error) => {
+                    shared.outbox.withdraw(&mail).await;
+                    Err(error.into())
+                }
             }
-            shared.send_mail(Mail {
-                to: user.email.clone(),
-                name: user.full_name.clone(),
-                kind: MailKind::Welcome,
-            });
-            shared.sign_in(user)
         };
         self.0.tasks.spawn(insert).await.map_err(Error::internal)?
     }
@@ -89,8 +150,8 @@ impl Auth<'_> {
     /// Signs in. An unknown e-mail takes as long as a wrong password and gets the same answer.
     ///
     /// # Errors
-    /// [`Error::InvalidCredentials`]; [`Error::Validation`] when a field is empty; [`Error::Unavailable`] when the
-    /// store is down or the password workers are full.
+    /// [`Error::InvalidCredentials`]; [`Error::Validation`] when a field is empty; [`Error::EmailUnverified`] where
+    /// that is asked for; [`Error::Unavailable`] when the store is down or the password workers are full.
     pub async fn log_in(&self, input: Credentials) -> Result<SignedIn> {
         let input = input.checked()?;
         let user = self.0.store.user_by_email(&input.email).await?;
@@ -100,7 +161,10 @@ impl Auth<'_> {
         let password = if is_possible { input.password } else { String::new() };
         let fits = self.0.passwords.verify(password, hash).await?;
         match user {
-            Some(user) if fits => self.0.sign_in(user),
+            Some(user) if fits && self.0.verifies_emails && !user.email_verified => {
+                Err(Error::EmailUnverified)
+            }
+            Some(user) if fits => self.0.sign_in(user, &input.device).await,
             _ => Err(Error::InvalidCredentials),
         }
     }
@@ -112,15 +176,7 @@ impl Auth<'_> {
     /// When the store is unavailable; the session is then still in force.
     pub async fn log_out(&self, session: &Session) -> Result<()> {
         let (shared, session) = (self.0.clone(), *session);
-        let end = async move {
-            let revocation = Revocation { session: session.id, expires_at: session.expires_at };
-            shared.revocations.add(&*shared.store, revocation).await?;
-            if shared.hub.close_session(session.user, session.id) == 0 {
-                shared.presence.depart(session.user);
-            }
-            Ok(())
-        };
-        self.0.tasks.spawn(end).await.map_err(Error::internal)?
+        self.0.tasks.spawn(async move { shared.revoke(session).await }).await.map_err(Error::internal)?
     }
 
     /// The session that a token stands for. Asks nobody: it costs one HMAC.
@@ -129,7 +185,11 @@ impl Auth<'_> {
     /// [`Error::Unauthenticated`] when it is malformed, forged, expired or ended.
     pub fn authenticate(&self, token: &str) -> Result<Session> {
         let session = self.0.tokens.read(token)?;
-        if self.0.revocations.contains(session.id) { Err(Error::Unauthenticated) } else { Ok(session) }
+        if self.0.revocations.contains(&session) {
+            return Err(Error::Unauthenticated);
+        }
+        self.0.uses.note(session.id);
+        Ok(session)
     }
 
     /// How long a new token lives.
@@ -192,25 +252,36 @@ impl Auth<'_> {
 
 impl Shared {
     /// Gives out a token. Whoever signs in is stored as online, for as long as it takes a connection to come.
-    fn sign_in(self: &Arc<Self>, user: UserRecord) -> Result<SignedIn> {
+    async fn sign_in(self: &Arc<Self>, user: UserRecord, device: &Device) -> Result<SignedIn> {
         let now = Timestamp::now();
-        let (session, token) = self.tokens.issue(user.id, now)?;
+        let (session, token) = self.tokens.issue(user.id, user.generation, now)?;
+        let listed = SessionRecord {
+            id: session.id,
+            user: user.id,
+            generation: user.generation,
+            created_at: now,
+            expires_at: session.expires_at,
+            last_used_at: now,
+            address: device.address.map(|address| address.to_canonical().to_string()),
+            user_agent: device.short_user_agent(),
+        };
+        // One that is not in the list ends with all others, and with its token: no reason to turn anybody away.
+        if let Err(error) = self.store.insert_session(&listed).await {
+            tracing::warn!(%error, "a session is not in the list of its user's");
+        }
         self.presence.visit(user.id);
         let user = UserRecord { is_online: true, last_seen: now, ..user };
         Ok(SignedIn { user: self.view_user(user), session, token })
     }
 
-    fn send_mail(self: &Arc<Self>, mail: Mail) {
-        let shared = self.clone();
-        self.errands.spawn(async move {
-            let content = shared.mail_templates.content(&mail);
-            let letter = Letter { key: crate::random::name::<16>(), to: mail.to, content };
-            match tokio::time::timeout(OUTSIDE, shared.mailer.send(&letter)).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::warn!(?error, "a mail was not sent"),
-                Err(_) => tracing::warn!("a mail was not sent in time"),
-            }
-        });
+    /// What is sent to a new account: the welcome, or first of all the link that verifies its address.
+    fn first_mail(&self, user: &UserRecord, now: Timestamp) -> Job {
+        let kind = if self.verifies_emails {
+            self.links.verify(user, now.plus(recovery::VERIFY_LIFE)).map(MailKind::VerifyEmail)
+        } else {
+            None
+        };
+        Job::mail(user, kind.unwrap_or(MailKind::Welcome), now)
     }
 
     pub(crate) fn view_user(&self, user: UserRecord) -> User {

@@ -26,6 +26,10 @@ impl JwtSecret {
         let bytes = Zeroizing::new(bytes.into());
         if bytes.len() < 32 { Err(SecretTooShort) } else { Ok(Self(bytes)) }
     }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
 }
 
 impl fmt::Debug for JwtSecret {
@@ -43,6 +47,8 @@ pub struct Session {
     pub user: UserId,
     /// When its token expires.
     pub expires_at: Timestamp,
+    /// The user's generation when it began; see [`Cut`](crate::store::Cut).
+    pub generation: u32,
 }
 
 /// A signed token: whoever has it is signed in. `Debug` hides it.
@@ -69,6 +75,9 @@ struct Claims {
     jti: SessionId,
     iat: i64,
     exp: i64,
+    /// The generation.
+    #[serde(default, rename = "gen")]
+    generation: u32,
 }
 
 /// Signs and checks tokens.
@@ -93,12 +102,12 @@ impl Tokens {
         self.life
     }
 
-    pub(crate) fn issue(&self, user: UserId, now: Timestamp) -> Result<(Session, Token)> {
+    pub(crate) fn issue(&self, user: UserId, generation: u32, now: Timestamp) -> Result<(Session, Token)> {
         let seconds = now.as_millis() / 1000;
         let exp = seconds.saturating_add(i64::try_from(self.life.as_secs()).unwrap_or(i64::MAX));
         let expires_at = Timestamp::from_millis(exp.saturating_mul(1000));
-        let session = Session { id: SessionId::random(), user, expires_at };
-        let claims = Claims { sub: user, jti: session.id, iat: seconds, exp };
+        let session = Session { id: SessionId::random(), user, expires_at, generation };
+        let claims = Claims { sub: user, jti: session.id, iat: seconds, exp, generation };
         let token = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.encoding)
             .map_err(Error::internal)?;
         Ok((session, Token(token)))
@@ -114,7 +123,7 @@ impl Tokens {
         if expires_at <= Timestamp::now() {
             return Err(Error::Unauthenticated);
         }
-        Ok(Session { id: claims.jti, user: claims.sub, expires_at })
+        Ok(Session { id: claims.jti, user: claims.sub, expires_at, generation: claims.generation })
     }
 }
 
@@ -137,7 +146,7 @@ mod tests {
     #[test]
     fn what_is_issued_is_read() {
         let user = UserId::generate(Timestamp::now());
-        let (session, token) = tokens(SECRET).issue(user, Timestamp::now()).unwrap();
+        let (session, token) = tokens(SECRET).issue(user, 0, Timestamp::now()).unwrap();
         assert_eq!(tokens(SECRET).read(token.as_str()).unwrap(), session);
         assert_eq!(format!("{token:?}"), "Token(..)");
     }
@@ -145,12 +154,13 @@ mod tests {
     #[test]
     fn others_are_refused() {
         let user = UserId::generate(Timestamp::now());
-        let (_, token) = tokens(SECRET).issue(user, Timestamp::now()).unwrap();
+        let (_, token) = tokens(SECRET).issue(user, 0, Timestamp::now()).unwrap();
         let other = tokens("another secret of thirty-two bytes");
         assert!(other.read(token.as_str()).is_err());
-        let (_, old) = tokens(SECRET).issue(user, Timestamp::from_millis(1_000_000)).unwrap();
+        let (_, old) = tokens(SECRET).issue(user, 0, Timestamp::from_millis(1_000_000)).unwrap();
         assert!(tokens(SECRET).read(old.as_str()).is_err(), "expired");
-        let claims = Claims { sub: user, jti: SessionId::random(), iat: 0, exp: i64::MAX / 2000 };
+        let claims =
+            Claims { sub: user, jti: SessionId::random(), iat: 0, exp: i64::MAX / 2000, generation: 0 };
         let key = EncodingKey::from_secret(SECRET.as_bytes());
         let hs512 = jsonwebtoken::encode(&Header::new(Algorithm::HS512), &claims, &key).unwrap();
         assert!(tokens(SECRET).read(&hs512).is_err(), "another algorithm");

@@ -53,15 +53,20 @@ pub enum Unreadable {
 impl KeyRing {
     /// Seals a text under the first key: `v1.<key id>.<base64url of nonce, ciphertext and tag>`.
     #[must_use]
-    #[allow(clippy::expect_used)]
     pub fn seal(&self, binding: &Binding, text: &str) -> String {
+        self.seal_with(&binding.associated_data(), text)
+    }
+
+    /// The same, bound to any associated data.
+    #[allow(clippy::expect_used)]
+    pub(crate) fn seal_with(&self, associated_data: &[u8], text: &str) -> String {
         let key = self.first();
         let nonce = crate::random::bytes::<NONCE>();
         let mut sealed = Vec::with_capacity(NONCE + text.len() + TAG);
         sealed.extend_from_slice(text.as_bytes());
         let tag = key
             .cipher
-            .encrypt_inout_detached(&nonce.into(), &binding.associated_data(), sealed.as_mut_slice().into())
+            .encrypt_inout_detached(&nonce.into(), associated_data, sealed.as_mut_slice().into())
             // Fails only past 64 GiB of text.
             .expect("the text is shorter than the cipher's limit");
         sealed.splice(..0, nonce);
@@ -81,6 +86,11 @@ impl KeyRing {
     /// # Errors
     /// [`Unreadable`] when it is not one, was changed or moved, or its key is not in the ring.
     pub fn open(&self, binding: &Binding, sealed: &str) -> Result<String, Unreadable> {
+        self.open_with(&binding.associated_data(), sealed)
+    }
+
+    /// The same, bound to any associated data.
+    pub(crate) fn open_with(&self, associated_data: &[u8], sealed: &str) -> Result<String, Unreadable> {
         let (id, payload) = parts(sealed).ok_or(Unreadable::Malformed)?;
         let key = self.get(id).ok_or(Unreadable::UnknownKey)?;
         let mut payload = URL_SAFE_NO_PAD.decode(payload).map_err(|_| Unreadable::Malformed)?;
@@ -92,7 +102,7 @@ impl KeyRing {
         let nonce = Nonce::<Aes256Gcm>::try_from(payload.as_slice()).map_err(|_| Unreadable::Malformed)?;
         let tag = tag.as_slice().try_into().map_err(|_| Unreadable::Malformed)?;
         key.cipher
-            .decrypt_inout_detached(&nonce, &binding.associated_data(), text.as_mut_slice().into(), &tag)
+            .decrypt_inout_detached(&nonce, associated_data, text.as_mut_slice().into(), &tag)
             .map_err(|_| Unreadable::Tampered)?;
         String::from_utf8(text).map_err(|_| Unreadable::Tampered)
     }

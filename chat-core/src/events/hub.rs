@@ -133,6 +133,20 @@ impl Hub {
         self.close_where(user, CloseReason::SignedOut, |entry| entry.session == Some(session))
     }
 
+    /// Closes the connections of all of a user's sessions but one; subscriptions of the application stay. Returns how
+    /// many the user has left.
+    pub(crate) fn close_sessions_but(&self, user: UserId, kept: Option<SessionId>) -> usize {
+        self.close_where(user, CloseReason::SignedOut, |entry| {
+            entry.session.is_some() && entry.session != kept
+        })
+    }
+
+    /// The sessions of a user that have a connection.
+    pub(crate) fn sessions(&self, user: UserId) -> Vec<SessionId> {
+        let entries = self.users.get(&user);
+        entries.iter().flat_map(|entries| entries.iter()).filter_map(|entry| entry.session).collect()
+    }
+
     /// Closes everything, and whatever connects from now on.
     pub(crate) fn close_all(&self) {
         let _ = self.is_closed.set(());

@@ -37,7 +37,7 @@ impl Events<'_> {
     #[must_use]
     pub fn connect(&self, session: &Session) -> Connection {
         let connection = self.0.hub.connect(session.user, Some(session.id));
-        if self.0.revocations.contains(session.id) {
+        if self.0.revocations.contains(session) {
             // Ended between the check of its token and now.
             self.0.hub.close_session(session.user, session.id);
         }

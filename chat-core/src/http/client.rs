@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use http::{HeaderMap, header};
 
-use super::settings::COOKIE;
+use super::settings::{COOKIE, DEVICE_COOKIE};
 
 /// The address at the other end of the connection: an extension of the request that the adapter, or whoever runs the
 /// server, puts there. Without it all clients count as one, and share its limits.
@@ -22,10 +22,19 @@ pub(crate) fn token(headers: &HeaderMap) -> Option<&str> {
 
 /// The value of our cookie, if it is there and not empty.
 pub(crate) fn cookie(headers: &HeaderMap) -> Option<&str> {
+    named(headers, COOKIE)
+}
+
+/// The proof that somebody signed in on this device before.
+pub(super) fn device(headers: &HeaderMap) -> Option<&str> {
+    named(headers, DEVICE_COOKIE)
+}
+
+fn named<'a>(headers: &'a HeaderMap, wanted: &str) -> Option<&'a str> {
     let values = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(';')).find_map(|pair| {
         let (name, value) = pair.trim().split_once('=')?;
-        (name == COOKIE && !value.is_empty()).then(|| value.trim_matches('"'))
+        (name == wanted && !value.is_empty()).then(|| value.trim_matches('"'))
     })
 }
 

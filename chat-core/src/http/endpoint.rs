@@ -1,10 +1,10 @@
 //! The table: every route of the API, once. What serves it, what documents it and what mounts it read it here.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, net::IpAddr};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use http::{HeaderName, HeaderValue, Method};
+use http::{HeaderName, HeaderValue, Method, request::Parts};
 use serde::Serialize;
 
 #[cfg(any(feature = "socketio", feature = "websocket"))]
@@ -56,6 +56,9 @@ pub(super) enum Answer {
     /// Nothing, and the cookie is gone.
     SignedOut,
     One(&'static str),
+    Nothing,
+    /// All there are, on one page.
+    List(&'static str),
     /// A list of these, the further page of which begins where this parameter says.
     Page(&'static str, &'static str),
     Image,
@@ -85,9 +88,9 @@ const fn doc(
     Doc { id, summary, ok, answer, errors }
 }
 
-use Answer::{Document, Image, One, Page, SignedIn, SignedOut};
+use Answer::{Document, Image, List, Nothing, One, Page, SignedIn, SignedOut};
 use Body::{Json, JsonOrFile, OptionalJson};
-use Code::{EmailTaken, Forbidden, InvalidCredentials, NotFound};
+use Code::{EmailTaken, EmailUnverified, InvalidCredentials, InvalidLink, NotFound};
 use VisitClass::{Credentials, Request};
 
 #[rustfmt::skip]
@@ -95,11 +98,27 @@ pub(super) const ENDPOINTS: &[Endpoint] = &[
     row(Method::POST,   "/api/auth/signup",        Credentials, false, Json,                     |c| Box::pin(auth::sign_up(c)),
         doc("signUp", "Make an account and sign in.", &[201], SignedIn, &[EmailTaken])),
     row(Method::POST,   "/api/auth/login",         Credentials, false, Json,                     |c| Box::pin(auth::log_in(c)),
-        doc("logIn", "Sign in.", &[200], SignedIn, &[InvalidCredentials])),
+        doc("logIn", "Sign in.", &[200], SignedIn, &[InvalidCredentials, EmailUnverified])),
     row(Method::POST,   "/api/auth/logout",        Request,     false, Body::None,               |c| Box::pin(auth::log_out(c)),
         doc("logOut", "End this sign-in. Without one it is fine too.", &[200], SignedOut, &[])),
     row(Method::PUT,    "/api/auth/profile",       Request,     true,  JsonOrFile("profilePic"), |c| Box::pin(auth::update_profile(c)),
         doc("updateProfile", "Change your name, your picture, or both.", &[200], One("User"), &[NotFound])),
+    row(Method::PUT,    "/api/auth/password",      Credentials, true,  Json,                     |c| Box::pin(auth::change_password(c)),
+        doc("changePassword", "Change your password. All your other sign-ins end.", &[200], Nothing, &[NotFound])),
+    row(Method::POST,   "/api/auth/password/forgot", Credentials, false, Json,                   |c| Box::pin(auth::forgot_password(c)),
+        doc("forgotPassword", "Have a link to a new password sent to you, if there is an account with this e-mail.", &[200], Nothing, &[])),
+    row(Method::POST,   "/api/auth/password/reset", Credentials, false, Json,                    |c| Box::pin(auth::reset_password(c)),
+        doc("resetPassword", "Set a new password by a link, which works once. All your sign-ins end.", &[200], Nothing, &[InvalidLink])),
+    row(Method::POST,   "/api/auth/email/verify",  Credentials, false, Json,                     |c| Box::pin(auth::verify_email(c)),
+        doc("verifyEmail", "Show by a link that your e-mail is yours. Again is fine.", &[200], Nothing, &[InvalidLink])),
+    row(Method::POST,   "/api/auth/email/resend",  Credentials, false, Json,                     |c| Box::pin(auth::resend_verification(c)),
+        doc("resendVerification", "Have that link sent once more, if an account waits for it.", &[200], Nothing, &[])),
+    row(Method::GET,    "/api/auth/sessions",      Request,     true,  Body::None,               |c| Box::pin(auth::sessions(c)),
+        doc("sessions", "Your sign-ins, the newest first.", &[200], List("Session"), &[])),
+    row(Method::DELETE, "/api/auth/sessions",      Request,     true,  Body::None,               |c| Box::pin(auth::end_other_sessions(c)),
+        doc("endOtherSessions", "End all your sign-ins but this one.", &[200], Nothing, &[NotFound])),
+    row(Method::DELETE, "/api/auth/sessions/{id}", Request,     true,  Body::None,               |c| Box::pin(auth::end_session(c)),
+        doc("endSession", "End one of your sign-ins.", &[200], Nothing, &[NotFound])),
     row(Method::GET,    "/api/auth/me",            Request,     true,  Body::None,               |c| Box::pin(auth::me(c)),
         doc("me", "Who you are.", &[200], One("User"), &[])),
     row(Method::GET,    "/api/messages/contacts",  Request,     true,  Body::None,               |c| Box::pin(messages::contacts(c)),
@@ -109,7 +128,7 @@ pub(super) const ENDPOINTS: &[Endpoint] = &[
     row(Method::GET,    "/api/messages/{id}",      Request,     true,  Body::None,               |c| Box::pin(messages::conversation(c)),
         doc("conversation", "Your conversation with user `id`: the newest messages, oldest first.", &[200], Page("Message", "BeforeMessage"), &[NotFound])),
     row(Method::DELETE, "/api/messages/{id}",      Request,     true,  Body::None,               |c| Box::pin(messages::delete(c)),
-        doc("deleteMessage", "Delete message `id`, which you sent, for everybody. Again is fine.", &[200], One("Message"), &[Forbidden, NotFound])),
+        doc("deleteMessage", "Delete message `id`, which you sent, for everybody. Again is fine.", &[200], One("Message"), &[NotFound])),
     row(Method::POST,   "/api/messages/send/{id}", Request,     true,  JsonOrFile("image"),      |c| Box::pin(messages::send(c)),
         doc("sendMessage", "Send to user `id`. A repeat of a `clientId` gets the first message again, with 200.", &[201, 200], One("Message"), &[NotFound])),
     row(Method::POST,   "/api/messages/{id}/read", Request,     true,  OptionalJson,             |c| Box::pin(messages::mark_read(c)),
@@ -126,11 +145,12 @@ pub(super) const ENDPOINTS: &[Endpoint] = &[
 /// A request that came this far: past the shield, signed in where it must be, its body read.
 pub(super) struct Call {
     pub(super) chat: ChatService,
-    /// The endpoint's path.
-    pub(super) path: String,
+    /// The head of the request.
+    pub(super) parts: Parts,
+    /// Where the client is, as far as that is known.
+    pub(super) address: Option<IpAddr>,
     /// What stands for `{id}` or `{name}`.
     pub(super) parameter: String,
-    pub(super) query: Option<String>,
     pub(super) session: Option<Session>,
     pub(super) fields: wire::Fields,
     /// The file of a multipart body.
@@ -148,7 +168,7 @@ impl Call {
 
     /// A parameter of the query; an empty one counts as absent.
     pub(super) fn query(&self, name: &str) -> Option<Cow<'_, str>> {
-        let query = self.query.as_deref()?;
+        let query = self.parts.uri.query()?;
         let mut pairs = form_urlencoded::parse(query.as_bytes());
         pairs.find(|(key, value)| key == name && !value.is_empty()).map(|(_, value)| value)
     }
@@ -164,7 +184,7 @@ impl Call {
 
     /// The URL of the further page, for the `Link` header (RFC 8288).
     pub(super) fn link(&self, limit: usize, name: &str, value: &str) -> Result<(HeaderName, HeaderValue)> {
-        let url = self.chat.shared.public(format!("{}?limit={limit}&{name}={value}", self.path));
+        let url = self.chat.shared.public(format!("{}?limit={limit}&{name}={value}", self.parts.uri.path()));
         let link = HeaderValue::try_from(format!("<{url}>; rel=\"next\"")).map_err(Error::internal)?;
         Ok((http::header::LINK, link))
     }

@@ -19,6 +19,7 @@ mod settings;
 
 use std::{
     convert::Infallible,
+    net::IpAddr,
     panic::AssertUnwindSafe,
     sync::LazyLock,
     task::{Context, Poll},
@@ -44,9 +45,9 @@ pub use self::{
     settings::{HttpSettings, SameSite},
 };
 use crate::{
-    BoxError, ChatService, Error, Result,
-    auth::Session,
-    shield::{Verdict, Visit},
+    BoxError, ChatService, Error, Result, UserId,
+    auth::{Device, Session},
+    shield::{AccountAction, AccountVisit, Verdict, Visit, VisitClass},
 };
 
 /// The body of every response.
@@ -242,9 +243,11 @@ impl Api {
         let token = client::token(&parts.headers);
         let session = token.map(|token| self.chat.auth().authenticate(token));
         let user = session.as_ref().and_then(|session| session.as_ref().ok()).map(|session| session.user);
-        self.shield(endpoint, &parts, user).await?;
+        let shared = &self.chat.shared;
+        let peer = parts.extensions.get::<PeerAddr>().map(|peer| peer.0.ip());
+        let address = shared.http.client_address(peer, &parts.headers);
+        shared.admit(&visit(endpoint.class, &parts, address, user)).await?;
         if *method != Method::GET && client::cookie(&parts.headers).is_some() {
-            let shared = &self.chat.shared;
             shared.http.check_origin(&parts.headers, &parts.uri, shared.view.public_url())?;
         }
         let session = match session {
@@ -257,39 +260,73 @@ impl Api {
         let payload = body::read(endpoint.body, &parts.headers, body, self.chat.limits()).await?;
         let call = Call {
             chat: self.chat.clone(),
-            path: path.to_owned(),
+            address,
             parameter,
-            query: parts.uri.query().map(str::to_owned),
             session,
             fields: payload.fields,
             file: payload.file,
+            parts,
         };
         (endpoint.call)(call).await
     }
+}
 
-    async fn shield(&self, endpoint: &Endpoint, parts: &Parts, user: Option<crate::UserId>) -> Result<()> {
+/// Somebody with a request.
+fn visit(class: VisitClass, parts: &Parts, address: Option<IpAddr>, user: Option<UserId>) -> Visit<'_> {
+    Visit {
+        address,
+        user,
+        user_agent: client::user_agent(&parts.headers),
+        head: Some(parts),
+        ..Visit::new(class)
+    }
+}
+
+impl Call {
+    /// Asks the shield about an attempt at the account with this e-mail.
+    async fn attempt(&self, action: AccountAction, email: &str) -> Result<()> {
+        let auth = self.chat.auth();
+        let proof = client::device(&self.parts.headers);
+        let is_known = proof.is_some_and(|proof| self.chat.shared.devices.is_known(email, proof));
+        let user = self.session.map(|session| session.user);
+        let visit = visit(VisitClass::Credentials, &self.parts, self.address, user);
+        let attempt = AccountVisit { visit, action, email: email.trim(), is_known };
         let shared = &self.chat.shared;
-        let peer = parts.extensions.get::<PeerAddr>().map(|peer| peer.0.ip());
-        let visit = Visit {
-            class: endpoint.class,
-            address: shared.http.client_address(peer, &parts.headers),
-            user,
-            user_agent: client::user_agent(&parts.headers),
-            head: Some(parts),
-        };
-        shared.admit(&visit).await
+        let verdict = shared.admit_account(&attempt).await;
+        // Who has no cookie, and is slowed down by a stranger, may still be known by where they are.
+        let is_slowed =
+            !is_known && action == AccountAction::LogIn && matches!(verdict, Err(Error::RateLimited(_)));
+        if is_slowed && auth.knows_address(email.trim(), self.address).await? {
+            return shared.admit_account(&AccountVisit { is_known: true, ..attempt }).await;
+        }
+        verdict
+    }
+
+    /// What the client says of itself.
+    fn device(&self) -> Device {
+        let user_agent = client::user_agent(&self.parts.headers).map(str::to_owned);
+        Device { address: self.address, user_agent }
     }
 }
 
 impl crate::service::Shared {
     /// Asks the shield.
     pub(crate) async fn admit(&self, visit: &Visit<'_>) -> Result<()> {
-        match self.shield.check(visit).await {
-            Verdict::Allow => Ok(()),
-            Verdict::Bot => Err(Error::BotDenied),
-            Verdict::RateLimited(limited) => Err(Error::RateLimited(limited)),
-            Verdict::Denied(sentence) => Err(Error::Forbidden(sentence)),
-        }
+        judged(self.shield.check(visit).await)
+    }
+
+    /// Asks it about one account.
+    async fn admit_account(&self, attempt: &AccountVisit<'_>) -> Result<()> {
+        judged(self.shield.check_account(attempt).await)
+    }
+}
+
+fn judged(verdict: Verdict) -> Result<()> {
+    match verdict {
+        Verdict::Allow => Ok(()),
+        Verdict::Bot => Err(Error::BotDenied),
+        Verdict::RateLimited(limited) => Err(Error::RateLimited(limited)),
+        Verdict::Denied(sentence) => Err(Error::Forbidden(sentence)),
     }
 }
 

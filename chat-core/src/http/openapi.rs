@@ -147,14 +147,18 @@ fn can_answer(endpoint: &Endpoint, code: Code) -> bool {
             Code::InvalidJson | Code::RequestTimeout | Code::PayloadTooLarge | Code::UnsupportedMediaType => {
                 endpoint.body != Body::None
             }
-            Code::BotDenied | Code::RateLimited | Code::Internal => true,
+            Code::BotDenied | Code::Forbidden | Code::RateLimited | Code::Internal => true,
             // Everything else asks the store.
             Code::Unavailable => doc.answer != Answer::Document,
             // A path with another method has no row.
             Code::MethodNotAllowed => false,
             // That is the WebSocket's path.
             Code::UpgradeRequired => false,
-            Code::InvalidCredentials | Code::Forbidden | Code::NotFound | Code::EmailTaken => false,
+            Code::InvalidCredentials
+            | Code::InvalidLink
+            | Code::EmailUnverified
+            | Code::NotFound
+            | Code::EmailTaken => false,
         }
 }
 
@@ -165,6 +169,11 @@ fn success(endpoint: &Endpoint, status: u16) -> Value {
             ("application/json", envelope(true, &json!({ "type": "null" })), Some("Set-Cookie"))
         }
         Answer::One(name) => ("application/json", envelope(true, &schema(name)), None),
+        Answer::Nothing => ("application/json", envelope(true, &json!({ "type": "null" })), None),
+        Answer::List(name) => {
+            let list = json!({ "type": "array", "items": schema(name) });
+            ("application/json", envelope(true, &list), None)
+        }
         Answer::Page(name, _) => {
             let list = json!({ "type": "array", "items": schema(name) });
             ("application/json", envelope(true, &list), Some("Link"))

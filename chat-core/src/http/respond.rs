@@ -11,7 +11,10 @@ pub(super) fn success(reply: Reply) -> Response<ResponseBody> {
     match reply {
         Reply::Json { status, body, headers } => {
             let mut response = json(status, body);
-            response.headers_mut().extend(headers);
+            // Two cookies are two headers: `extend` would replace the first.
+            for (name, value) in headers {
+                response.headers_mut().append(name, value);
+            }
             response
         }
         Reply::Image(image) => picture(image),

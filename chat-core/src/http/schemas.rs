@@ -143,6 +143,15 @@ fn outputs() -> Value {
             "lastMessage": or_null(&schema("Message")),
             "unread": count,
         }), &[])] },
+        "Session": object("A sign-in of yours.", json!({
+            "_id": id,
+            "device": { "type": ["string", "null"], "description": "What the device said that it runs." },
+            "address": { "type": ["string", "null"], "description": "Where it signed in from." },
+            "createdAt": time,
+            "lastUsedAt": time,
+            "expiresAt": time,
+            "isCurrent": { "type": "boolean", "description": "The one that asks." },
+        }), &[]),
         "ReadState": object("How far you have read a chat.", json!({
             "chatId": id,
             "seq": count,
@@ -215,8 +224,16 @@ fn inputs(limits: &Limits) -> Value {
     let password = json!({
         "type": "string", "format": "password", "minLength": limits.password_chars, "maxLength": BCRYPT_BYTES,
         "pattern": r"^[^\u0000]*$",
-        "description": format!("At most {BCRYPT_BYTES} bytes of UTF-8, none of them NUL."),
+        "not": { "pattern": r"^(.)\1*$" },
+        "description": format!(
+            "At most {BCRYPT_BYTES} bytes of UTF-8, none of them NUL; none of the most common passwords, and not your \
+             e-mail or name."
+        ),
     });
+    let named_email = json!({
+        "type": "string", "minLength": 1, "maxLength": limits.email_bytes, "pattern": format!("[^{WHITE}]"),
+    });
+    let token = json!({ "type": "string", "minLength": 1 });
     let name = |types: Value| {
         json!({
             "type": types, "minLength": 1, "maxLength": limits.full_name_chars, "pattern": trimmed(),
@@ -239,6 +256,16 @@ fn inputs(limits: &Limits) -> Value {
             "email": { "type": "string", "minLength": 1, "pattern": format!("[^{WHITE}]") },
             "password": { "type": "string", "format": "password", "minLength": 1 },
         }), &[]),
+        "ChangePassword": object("The one that you have, and the one that you want.", json!({
+            "currentPassword": { "type": "string", "format": "password", "minLength": 1 },
+            "newPassword": password,
+        }), &[]),
+        "ForgotPassword": object("Where the link is to be sent.", json!({ "email": named_email }), &[]),
+        "ResetPassword": object("What stands in the link, and the new password.", json!({
+            "token": token, "password": password,
+        }), &[]),
+        "VerifyEmail": object("What stands in the link.", json!({ "token": token }), &[]),
+        "ResendVerification": object("Where the link is to be sent.", json!({ "email": named_email }), &[]),
         "UpdateProfile": object("What is absent stays as it is.", json!({
             "fullName": name(json!(["string", "null"])),
             "profilePic": picture("the picture is removed"),

@@ -76,8 +76,12 @@ impl HttpSettings {
     }
 
     pub(super) fn cookie(&self, token: &str, life: std::time::Duration) -> String {
+        self.named_cookie(COOKIE, token, life)
+    }
+
+    pub(super) fn named_cookie(&self, name: &str, value: &str, life: std::time::Duration) -> String {
         let life = i64::try_from(life.as_secs()).unwrap_or(i64::MAX);
-        cookie::Cookie::build((COOKIE, token))
+        cookie::Cookie::build((name, value))
             .http_only(true)
             .path("/")
             .same_site(match self.cookie_same_site {
@@ -150,6 +154,8 @@ impl HttpSettings {
 
 /// The cookie with the token.
 pub(super) const COOKIE: &str = "jwt";
+/// Tells a device on which somebody signed in from one where strangers guess.
+pub(super) const DEVICE_COOKIE: &str = "device";
 
 fn forwarded_address(hop: &str) -> Option<IpAddr> {
     let hop = hop.trim();

@@ -49,6 +49,7 @@ impl Messages<'_> {
     ///     email: format!("{name}@example.org"),
     ///     full_name: name.to_owned(),
     ///     password: "correct horse battery".to_owned(),
+    ///     ..SignUp::default()
     /// };
     /// let ann = chat.auth().sign_up(person("ann")).await?.user.id;
     /// let bob = chat.auth().sign_up(person("bob")).await?.user.id;

@@ -82,7 +82,7 @@ pub(crate) const CLIENT_EVENTS: &[ClientEvent] = &[
 /// Does what the client asks for, and returns the envelope of the answer. `payload` is JSON as it came.
 pub(crate) async fn perform(chat: &ChatService, live: &Live, name: &str, payload: &str) -> Result<String> {
     // What waited while the session ended is not done any more.
-    if live.session.expires_at <= Timestamp::now() || chat.shared.revocations.contains(live.session.id) {
+    if live.session.expires_at <= Timestamp::now() || chat.shared.revocations.contains(&live.session) {
         return Err(Error::Unauthenticated);
     }
     admit(chat, live).await?;

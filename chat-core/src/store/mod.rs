@@ -2,7 +2,7 @@
 //!
 //! # Your own store
 //!
-//! Implement the five traits for one type, then `Store`, which has nothing left to do but to say that it is
+//! Implement the six traits for one type, then `Store`, which has nothing left to do but to say that it is
 //! reachable and to close. Every method states what it promises; `chat_core::store::conformance` (feature
 //! `conformance`) checks those promises, against your store as against the ones that come with this crate.
 //!
@@ -26,7 +26,7 @@ pub use self::mongodb::{MongoSettings, MongoStore};
 pub use self::records::*;
 #[cfg(feature = "sqlite")]
 pub use self::sqlite::SqliteStore;
-use crate::{BoxError, ChatId, MessageId, Timestamp, UserId};
+use crate::{BoxError, ChatId, MessageId, OutboxId, SessionId, Timestamp, UserId};
 
 /// What a store answers when it can't do as asked.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +87,30 @@ pub trait Users {
     /// Marks everybody as offline, after a start: whoever was online was so in a process that is gone. Returns how
     /// many were. `last_seen` stays.
     async fn all_offline(&self) -> Result<u64>;
+
+    /// Replaces the hash of the password and makes a [`Cut`], in one step; `None` when the hash is not the
+    /// `old_hash` any more. `updated_at` stays. Sessions of earlier generations are gone from the list afterwards.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when there is no such account.
+    async fn set_password(&self, id: UserId, change: &PasswordChange, at: Timestamp) -> Result<Option<Cut>>;
+
+    /// Ends all sessions of a user but one: the generation rises. Sessions of earlier ones are gone from the list
+    /// afterwards.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when there is no such account.
+    async fn cut_sessions(&self, id: UserId, kept: Option<SessionId>, at: Timestamp) -> Result<Cut>;
+
+    /// The latest cut of everybody who had one after `since`.
+    async fn cuts(&self, since: Timestamp) -> Result<Vec<Cut>>;
+
+    /// Notes that the address is known to be the user's, if it still is this one, by [`email_key`]. Returns whether
+    /// that was not known before; `updated_at` stays.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when there is no such account, or it has another address by now.
+    async fn verify_email(&self, id: UserId, email: &str) -> Result<bool>;
 
     /// Accounts but `except`, ordered by [`name_key`] and then by id; those after the account `after`, at most
     /// `limit`. An unknown `after` gives [`StoreError::NotFound`].
@@ -167,17 +191,46 @@ pub trait Chats {
     async fn partners(&self, user: UserId) -> Result<Vec<UserId>>;
 }
 
-/// Sign-ins that were ended before they expired.
+/// Sign-ins: those in force, to be listed, and those that were ended before they expired.
 #[async_trait]
 pub trait Sessions {
-    /// Remembers, durably, that a session was ended. Done again it changes nothing.
+    /// Adds a session to the list. Done again it changes nothing.
+    async fn insert_session(&self, session: &SessionRecord) -> Result<()>;
+
+    /// The user's sessions that have not expired at `now`, were not revoked and not cut; the newest first, at most
+    /// `limit`. Costs by how many the user has.
+    async fn sessions_of(&self, user: UserId, now: Timestamp, limit: usize) -> Result<Vec<SessionRecord>>;
+
+    /// Notes when sessions were last used, never back; those that are not in the list are left out.
+    async fn touch_sessions(&self, uses: &[(SessionId, Timestamp)]) -> Result<()>;
+
+    /// Remembers, durably, that a session was ended, and takes it from the list. Done again it changes nothing.
     async fn revoke_session(&self, revocation: Revocation) -> Result<()>;
 
     /// Every revocation whose token has not expired at `now`.
     async fn revocations(&self, now: Timestamp) -> Result<Vec<Revocation>>;
 
-    /// Forgets revocations of tokens that have expired at `now`, which are refused anyway. Returns how many.
-    async fn forget_revocations(&self, now: Timestamp) -> Result<u64>;
+    /// Forgets sessions and revocations of tokens that have expired at `now`, which are refused anyway. Returns how
+    /// many.
+    async fn forget_expired(&self, now: Timestamp) -> Result<u64>;
+}
+
+/// What is still to be done outside: a queue that survives a restart, and from which each process takes what no other
+/// one has taken.
+#[async_trait]
+pub trait Outbox {
+    /// Puts an entry there, durably. Done again it changes nothing.
+    async fn put_outbox(&self, entry: &OutboxEntry) -> Result<()>;
+
+    /// Claims entries that are due at `now`, the longest due first, at most `limit`: each is given to one caller, is
+    /// due again at `until`, and has one attempt more. Returns them as they are afterwards.
+    async fn claim_outbox(&self, now: Timestamp, until: Timestamp, limit: usize) -> Result<Vec<OutboxEntry>>;
+
+    /// Sets when an entry is due next; of one that is not there nothing happens.
+    async fn postpone_outbox(&self, id: OutboxId, due_at: Timestamp) -> Result<()>;
+
+    /// Removes an entry; of one that is not there nothing happens.
+    async fn remove_outbox(&self, id: OutboxId) -> Result<()>;
 }
 
 /// Small notes that the service keeps for itself, such as how far a rotation has come.
@@ -193,7 +246,7 @@ pub trait Notes {
 /// The sum: everything that [`ChatService`](crate::ChatService) needs of a store.
 #[async_trait]
 pub trait Store:
-    Users + Messages + Chats + Sessions + Notes + std::fmt::Debug + Send + Sync + 'static
+    Users + Messages + Chats + Sessions + Outbox + Notes + std::fmt::Debug + Send + Sync + 'static
 {
     /// `Ok` when a read and a write have a chance now. For readiness probes: cheap, and bounded in time.
     async fn ping(&self) -> Result<()>;

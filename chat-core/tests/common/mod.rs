@@ -28,7 +28,7 @@ pub(crate) async fn person(chat: &ChatService, name: &str) -> SignedIn {
 /// Tries to make an account.
 pub(crate) async fn sign_up(chat: &ChatService, name: &str) -> Result<SignedIn> {
     let (email, password) = (format!("{name}@example.org"), "correct horse".to_owned());
-    chat.auth().sign_up(SignUp { email, full_name: name.to_owned(), password }).await
+    chat.auth().sign_up(SignUp { email, full_name: name.to_owned(), password, ..SignUp::default() }).await
 }
 
 /// A small picture.

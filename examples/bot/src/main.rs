@@ -17,9 +17,16 @@ async fn account(chat: &ChatService, name: &str) -> Result<UserId, Error> {
     let email = format!("{}@bots.example.org", name.to_lowercase());
     // Nobody logs in as the bot from outside. A real one would read its password from a secret.
     let password = "a long password that only the bot knows".to_owned();
-    let sign_up = SignUp { email: email.clone(), full_name: name.to_owned(), password: password.clone() };
+    let sign_up = SignUp {
+        email: email.clone(),
+        full_name: name.to_owned(),
+        password: password.clone(),
+        ..SignUp::default()
+    };
     match chat.auth().sign_up(sign_up).await {
-        Err(Error::EmailTaken) => chat.auth().log_in(Credentials { email, password }).await,
+        Err(Error::EmailTaken) => {
+            chat.auth().log_in(Credentials { email, password, ..Credentials::default() }).await
+        }
         signed_in => signed_in,
     }
     .map(|signed_in| signed_in.user.id)

@@ -83,6 +83,7 @@ mod tests {
             email: format!("{name}@example.org"),
             full_name: name.to_owned(),
             password: "correct horse".to_owned(),
+            ..SignUp::default()
         };
         let ann = chat.auth().sign_up(person("Ann")).await.unwrap();
         let bob = chat.auth().sign_up(person("Bob")).await.unwrap();

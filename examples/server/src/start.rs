@@ -168,6 +168,8 @@ mod tests {
                 is_online: false,
                 created_at: now,
                 updated_at: now,
+                email_verified: true,
+                generation: 0,
             };
             store.insert_user(&user).await.unwrap();
         }

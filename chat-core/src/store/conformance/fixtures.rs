@@ -24,6 +24,8 @@ pub(super) fn person(email: &str, full_name: &str) -> UserRecord {
         is_online: false,
         created_at: at(2),
         updated_at: at(3),
+        email_verified: true,
+        generation: 0,
     }
 }
 

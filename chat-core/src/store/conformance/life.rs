@@ -9,7 +9,7 @@ use super::{
     fixtures::{accounts, append, at, keyed, log, message, person, repeated, send, state},
 };
 use crate::{
-    ChatId, MessageId, SessionId, StoreError, UserId,
+    ChatId, MessageId, OutboxId, SessionId, StoreError, UserId,
     store::{ChatState, NewMessage, ProfileChange, Result, Revocation, UserRecord},
 };
 
@@ -148,7 +148,15 @@ pub async fn a_closed_store_is_unavailable(harness: &impl Harness) {
     refused(store.partners(ann).await);
     refused(store.revoke_session(Revocation { session: SessionId::random(), expires_at: at(0) }).await);
     refused(store.revocations(at(0)).await);
-    refused(store.forget_revocations(at(0)).await);
+    refused(store.forget_expired(at(0)).await);
+    refused(store.sessions_of(ann, at(0), 10).await);
+    refused(store.touch_sessions(&[(SessionId::random(), at(0))]).await);
+    refused(store.cut_sessions(ann, None, at(0)).await);
+    refused(store.cuts(at(0)).await);
+    refused(store.verify_email(ann, "user0@example.com").await);
+    refused(store.claim_outbox(at(0), at(0), 10).await);
+    refused(store.postpone_outbox(OutboxId::generate(at(0)), at(0)).await);
+    refused(store.remove_outbox(OutboxId::generate(at(0))).await);
     refused(store.note("key").await);
     refused(store.put_note("key", "value").await);
 }

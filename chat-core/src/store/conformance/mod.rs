@@ -36,6 +36,7 @@ pub mod chats;
 mod fixtures;
 pub mod life;
 pub mod log;
+pub mod outbox;
 pub mod repeats;
 pub mod sessions;
 pub mod users;
@@ -120,6 +121,14 @@ macro_rules! __conformance_checks {
             chats::partners_are_those_with_a_chat
             sessions::revocations_last_until_they_expire
             sessions::notes_are_overwritten
+            sessions::sessions_are_listed
+            sessions::a_cut_ends_all_but_one
+            sessions::cuts_at_the_same_moment_follow_each_other
+            sessions::a_password_is_replaced_once
+            sessions::a_password_is_replaced_by_one_at_the_same_moment
+            sessions::an_email_is_verified
+            outbox::entries_are_claimed_when_due
+            outbox::entries_are_claimed_by_one
             life::dropped_calls_are_whole_or_not_there
             life::data_is_there_after_a_reopen
             life::a_closed_store_is_unavailable

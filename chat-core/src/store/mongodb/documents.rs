@@ -8,8 +8,8 @@ use mongodb::bson::{Bson, DateTime, Document, doc, oid::ObjectId};
 
 use super::db::int;
 use crate::{
-    ChatId, MessageId, Timestamp, UserId,
-    store::{ChatState, MessageRecord, UserRecord, email_key, name_key},
+    ChatId, MessageId, OutboxId, SessionId, Timestamp, UserId,
+    store::{ChatState, Cut, MessageRecord, OutboxEntry, SessionRecord, UserRecord, email_key, name_key},
 };
 
 pub(super) const fn oid(bytes: &[u8; 12]) -> ObjectId {
@@ -61,7 +61,7 @@ pub(super) fn signed(seq: u64) -> i64 {
 // --- users ---
 
 pub(super) fn from_user(user: &UserRecord) -> Document {
-    doc! {
+    let mut document = doc! {
         "_id": oid(user.id.as_bytes()),
         "email": &user.email,
         "fullName": &user.full_name,
@@ -74,7 +74,15 @@ pub(super) fn from_user(user: &UserRecord) -> Document {
         "__v": 0,
         "emailKey": email_key(&user.email),
         "nameKey": name_key(&user.full_name),
+    };
+    // Absent they are what most accounts have, and those of another application.
+    if !user.email_verified {
+        document.insert("emailVerified", false);
     }
+    if user.generation > 0 {
+        document.insert("generation", i64::from(user.generation));
+    }
+    document
 }
 
 /// `None`: its id is not an ObjectId.
@@ -90,7 +98,70 @@ pub(super) fn to_user(document: &Document) -> Option<UserRecord> {
         is_online: document.get_bool("isOnline").unwrap_or_default(),
         created_at,
         updated_at: timestamp(document, "updatedAt").unwrap_or(created_at),
+        email_verified: document.get_bool("emailVerified").unwrap_or(true),
+        generation: count(document, "generation"),
     })
+}
+
+/// `None`: its id is not an ObjectId.
+pub(super) fn to_cut(document: &Document) -> Option<Cut> {
+    Some(Cut {
+        user: UserId::from_bytes(id(document, "_id")?),
+        generation: count(document, "generation"),
+        kept: id(document, "cutKept").map(SessionId::from_bytes),
+    })
+}
+
+// --- sessions ---
+
+pub(super) fn from_session(session: &SessionRecord) -> Document {
+    doc! {
+        "user": oid(session.user.as_bytes()),
+        "generation": i64::from(session.generation),
+        "createdAt": date(session.created_at),
+        "expiresAt": date(session.expires_at),
+        "lastUsedAt": date(session.last_used_at),
+        "address": session.address.as_deref(),
+        "userAgent": session.user_agent.as_deref(),
+    }
+}
+
+pub(super) fn to_session(document: &Document) -> Option<SessionRecord> {
+    Some(SessionRecord {
+        id: SessionId::from_bytes(id(document, "_id")?),
+        user: UserId::from_bytes(id(document, "user")?),
+        generation: count(document, "generation"),
+        created_at: timestamp(document, "createdAt")?,
+        expires_at: timestamp(document, "expiresAt")?,
+        last_used_at: timestamp(document, "lastUsedAt")?,
+        address: text(document, "address"),
+        user_agent: text(document, "userAgent"),
+    })
+}
+
+// --- outbox ---
+
+pub(super) fn from_entry(entry: &OutboxEntry) -> Document {
+    doc! {
+        "body": &entry.body,
+        "createdAt": date(entry.created_at),
+        "dueAt": date(entry.due_at),
+        "attempts": i64::from(entry.attempts),
+    }
+}
+
+pub(super) fn to_entry(document: &Document) -> Option<OutboxEntry> {
+    Some(OutboxEntry {
+        id: OutboxId::from_bytes(id(document, "_id")?),
+        body: text(document, "body")?,
+        created_at: timestamp(document, "createdAt")?,
+        due_at: timestamp(document, "dueAt")?,
+        attempts: count(document, "attempts"),
+    })
+}
+
+fn count(document: &Document, key: &str) -> u32 {
+    u32::try_from(int(document, key)).unwrap_or_default()
 }
 
 // --- messages ---

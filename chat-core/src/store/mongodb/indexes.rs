@@ -5,7 +5,7 @@ use mongodb::bson::{Bson, Document, doc};
 use super::{
     db::Call,
     error::other,
-    queries::{MEMBERS, MESSAGES, SESSIONS, USERS, WAITING},
+    queries::{MEMBERS, MESSAGES, OUTBOX, SESSIONS, SIGN_INS, USERS, WAITING},
 };
 use crate::{StoreError, store::Result};
 
@@ -58,6 +58,10 @@ fn all() -> Vec<Index> {
         index(MEMBERS, "chatcore_members", doc! { "chat": 1, "user": 1 }, unique()),
         index(MEMBERS, "chatcore_chats", doc! { "user": 1, "lastAt": -1, "chat": -1 }, doc! {}),
         index(SESSIONS, "chatcore_expiry", doc! { "expiresAt": 1 }, doc! {}),
+        index(USERS, "chatcore_cuts", doc! { "cutAt": 1 }, doc! { "sparse": true }),
+        index(SIGN_INS, "chatcore_list", doc! { "user": 1, "createdAt": -1, "_id": -1 }, doc! {}),
+        index(SIGN_INS, "chatcore_end", doc! { "expiresAt": 1 }, doc! {}),
+        index(OUTBOX, "chatcore_due", doc! { "dueAt": 1, "_id": 1 }, doc! {}),
     ]
 }
 

@@ -21,6 +21,7 @@ mod error;
 mod indexes;
 mod messages;
 mod nodes;
+mod outbox;
 mod queries;
 mod sessions;
 mod settings;

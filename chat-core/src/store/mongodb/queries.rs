@@ -6,12 +6,16 @@
 use mongodb::bson::{Bson, DateTime, Document, doc, oid::ObjectId};
 
 use super::documents::{date, oid};
-use crate::{ChatId, MessageId, Timestamp, UserId};
+use crate::{ChatId, MessageId, OutboxId, Timestamp, UserId, store::Cut};
 
 pub(super) const USERS: &str = "users";
 pub(super) const MESSAGES: &str = "messages";
 pub(super) const MEMBERS: &str = "chatcore_members";
+/// Those that were ended.
 pub(super) const SESSIONS: &str = "chatcore_sessions";
+/// Those to be listed.
+pub(super) const SIGN_INS: &str = "chatcore_signins";
+pub(super) const OUTBOX: &str = "chatcore_outbox";
 pub(super) const NOTES: &str = "chatcore_notes";
 
 /// A query.
@@ -244,6 +248,31 @@ pub(super) fn expired_sessions(at: Timestamp) -> Document {
     doc! { "expiresAt": { "$lte": date(at) } }
 }
 
+pub(super) fn sign_ins(user: UserId, now: Timestamp, limit: usize) -> Find {
+    find(SIGN_INS, doc! { "user": oid(user.as_bytes()), "expiresAt": { "$gt": date(now) } })
+        .sort(doc! { "createdAt": -1, "_id": -1 })
+        .limit(limit)
+}
+
+/// Those of earlier generations but one.
+pub(super) fn cut_sign_ins(cut: &Cut) -> Document {
+    let kept = cut.kept.map(|kept| oid(kept.as_bytes()));
+    let older = doc! { "$lt": i64::from(cut.generation) };
+    doc! { "user": oid(cut.user.as_bytes()), "generation": older, "_id": { "$ne": kept } }
+}
+
+pub(super) fn cuts(since: Timestamp) -> Find {
+    find(USERS, doc! { "cutAt": { "$gt": date(since) } }).only(doc! { "generation": 1, "cutKept": 1 })
+}
+
+pub(super) fn due(now: Timestamp, limit: usize) -> Find {
+    find(OUTBOX, doc! { "dueAt": { "$lte": date(now) } }).sort(doc! { "dueAt": 1, "_id": 1 }).limit(limit)
+}
+
+pub(super) fn outbox(id: OutboxId) -> Find {
+    find(OUTBOX, by_id(oid(id.as_bytes())))
+}
+
 pub(super) fn note(key: &str) -> Find {
     find(NOTES, by_id(key))
 }
@@ -300,6 +329,12 @@ pub(super) fn samples() -> Vec<(&'static str, Find)> {
         ("chats_at", chats_at(user_id, at, chat, 10)),
         ("sessions", sessions(at)),
         ("expired_sessions", find(SESSIONS, expired_sessions(at))),
+        ("sign_ins", sign_ins(user_id, at, 10)),
+        ("cut_sign_ins", find(SIGN_INS, cut_sign_ins(&Cut { user: user_id, generation: 1, kept: None }))),
+        ("expired sign_ins", find(SIGN_INS, expired_sessions(at))),
+        ("cuts", cuts(at)),
+        ("due", due(at, 10)),
+        ("outbox", outbox(OutboxId::from_bytes([6; 12]))),
         ("note", note("k")),
         ("nodes", nodes()),
     ]

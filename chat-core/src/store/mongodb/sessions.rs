@@ -6,24 +6,58 @@ use mongodb::bson::doc;
 use super::{
     MongoStore,
     db::{Call, Update},
-    documents::{date, id, oid, timestamp},
-    error::{DUPLICATE, other},
-    queries::{self, NOTES, SESSIONS},
+    documents::{date, from_session, id, oid, timestamp, to_session},
+    error::{DUPLICATE, other, uncertain},
+    queries::{self, NOTES, SESSIONS, SIGN_INS},
 };
 use crate::{
-    SessionId, Timestamp,
-    store::{Notes, Result, Revocation, Sessions},
+    SessionId, Timestamp, UserId,
+    store::{Notes, Result, Revocation, SessionRecord, Sessions},
 };
 
 #[async_trait]
 impl Sessions for MongoStore {
+    async fn insert_session(&self, session: &SessionRecord) -> Result<()> {
+        let update = Update {
+            filter: queries::by_id(oid(session.id.as_bytes())),
+            change: doc! { "$setOnInsert": from_session(session) },
+            upsert: true,
+        };
+        self.run(async move |_, call| upsert(&call, SIGN_INS, update).await).await
+    }
+
+    async fn sessions_of(&self, user: UserId, now: Timestamp, limit: usize) -> Result<Vec<SessionRecord>> {
+        if limit == 0 {
+            return Ok(Vec::new());
+        }
+        self.run(async move |_, call| {
+            Ok(call.find(&queries::sign_ins(user, now, limit)).await?.iter().filter_map(to_session).collect())
+        })
+        .await
+    }
+
+    async fn touch_sessions(&self, uses: &[(SessionId, Timestamp)]) -> Result<()> {
+        let updates = uses.iter().map(|(session, at)| Update {
+            filter: queries::by_id(oid(session.as_bytes())),
+            change: doc! { "$max": { "lastUsedAt": date(*at) } },
+            upsert: false,
+        });
+        let updates: Vec<_> = updates.collect();
+        self.run(async move |_, call| call.update(SIGN_INS, updates, false).await.map(drop)).await
+    }
+
     async fn revoke_session(&self, revocation: Revocation) -> Result<()> {
         let update = Update {
             filter: queries::by_id(oid(revocation.session.as_bytes())),
             change: doc! { "$setOnInsert": { "expiresAt": date(revocation.expires_at) } },
             upsert: true,
         };
-        self.run(async move |_, call| upsert(&call, SESSIONS, update).await).await
+        let listed = queries::by_id(oid(revocation.session.as_bytes()));
+        self.run(async move |_, call| {
+            upsert(&call, SESSIONS, update).await?;
+            call.delete(SIGN_INS, listed).await.map(drop).map_err(uncertain)
+        })
+        .await
     }
 
     async fn revocations(&self, now: Timestamp) -> Result<Vec<Revocation>> {
@@ -38,9 +72,11 @@ impl Sessions for MongoStore {
         .await
     }
 
-    async fn forget_revocations(&self, now: Timestamp) -> Result<u64> {
+    async fn forget_expired(&self, now: Timestamp) -> Result<u64> {
         self.run(async move |_, call| {
-            Ok(call.delete(SESSIONS, queries::expired_sessions(now)).await?.matched)
+            let sessions = call.delete(SIGN_INS, queries::expired_sessions(now)).await?.matched;
+            let revocations = call.delete(SESSIONS, queries::expired_sessions(now)).await?.matched;
+            Ok(sessions + revocations)
         })
         .await
     }
@@ -70,7 +106,7 @@ pub(super) async fn put_note(call: &Call, key: &str, value: &str) -> Result<()> 
 }
 
 /// Two upserts at the same moment can both try to insert: the second finds the document on its next attempt.
-async fn upsert(call: &Call, collection: &str, update: Update) -> Result<()> {
+pub(super) async fn upsert(call: &Call, collection: &str, update: Update) -> Result<()> {
     let again = Update { filter: update.filter.clone(), change: update.change.clone(), ..update };
     let written = call.update(collection, vec![update], true).await?;
     match written.failed.into_iter().next() {

@@ -8,13 +8,15 @@ use mongodb::bson::{Bson, Document, doc, oid::ObjectId};
 use super::{
     Inner, MongoStore, adopt,
     db::{Call, Update},
-    documents::{date, from_user, oid, to_user},
+    documents::{date, from_user, oid, to_cut, to_user},
     error::{DUPLICATE, other, unavailable, uncertain},
-    queries::{self, USERS},
+    queries::{self, SIGN_INS, USERS},
 };
 use crate::{
-    StoreError, Timestamp, UserId,
-    store::{ProfileChange, ProfileUpdate, Result, UserRecord, Users, email_key, name_key},
+    SessionId, StoreError, Timestamp, UserId,
+    store::{
+        Cut, PasswordChange, ProfileChange, ProfileUpdate, Result, UserRecord, Users, email_key, name_key,
+    },
 };
 
 #[async_trait]
@@ -89,6 +91,48 @@ impl Users for MongoStore {
         .await
     }
 
+    async fn set_password(&self, id: UserId, change: &PasswordChange, at: Timestamp) -> Result<Option<Cut>> {
+        let change = change.clone();
+        self.run(async move |_, call| cut(&call, id, Some(&change), change.kept, at).await).await
+    }
+
+    async fn cut_sessions(&self, id: UserId, kept: Option<SessionId>, at: Timestamp) -> Result<Cut> {
+        self.run(async move |_, call| {
+            let cut = cut(&call, id, None, kept, at).await?;
+            cut.ok_or_else(|| other("a cut without a condition did not happen"))
+        })
+        .await
+    }
+
+    async fn cuts(&self, since: Timestamp) -> Result<Vec<Cut>> {
+        self.run(async move |_, call| {
+            Ok(call.find(&queries::cuts(since)).await?.iter().filter_map(to_cut).collect())
+        })
+        .await
+    }
+
+    async fn verify_email(&self, id: UserId, email: &str) -> Result<bool> {
+        let key = email_key(email);
+        self.run(async move |_, call| {
+            let found = call.first(&queries::user(id)).await?;
+            let user = found.as_ref().and_then(to_user).filter(|user| email_key(&user.email) == key);
+            let user = user.ok_or(StoreError::NotFound("User"))?;
+            if user.email_verified {
+                return Ok(false);
+            }
+            let change = doc! { "$set": { "emailVerified": true } };
+            let filter = doc! { "_id": oid(id.as_bytes()), "email": &user.email };
+            let written = call.update(USERS, vec![Update { filter, change, upsert: false }], true).await?;
+            match written.failed.into_iter().next() {
+                Some(failed) => Err(other(failed.message)),
+                None if written.matched == 0 => Err(StoreError::NotFound("User")),
+                // Of two at the same moment, or of an attempt and its repetition, one has changed it.
+                None => Ok(written.modified > 0 || written.was_repeated),
+            }
+        })
+        .await
+    }
+
     async fn users_by_name(
         &self,
         except: UserId,
@@ -135,6 +179,56 @@ async fn update_profile(
         }
         if !call.pause(&mut pause).await {
             return Err(unavailable("others change this profile faster than can be followed"));
+        }
+    }
+}
+
+/// Raises the generation, and replaces the password where one is given: `None` when it is not the old one any more.
+async fn cut(
+    call: &Call,
+    id: UserId,
+    password: Option<&PasswordChange>,
+    kept: Option<SessionId>,
+    at: Timestamp,
+) -> Result<Option<Cut>> {
+    let mark = Bson::ObjectId(ObjectId::new());
+    let mut pause = Duration::from_millis(5);
+    loop {
+        let found = call.first(&queries::user(id)).await?.ok_or(StoreError::NotFound("User"))?;
+        let user = to_user(&found).ok_or(StoreError::NotFound("User"))?;
+        let cut = Cut { user: id, generation: user.generation.saturating_add(1), kept };
+        let was = found.get("revision").cloned().unwrap_or(Bson::Null);
+        let mut filter = doc! { "_id": oid(id.as_bytes()), "revision": was };
+        let mut set = doc! {
+            "generation": i64::from(cut.generation),
+            "cutAt": date(at),
+            "cutKept": kept.map(|kept| oid(kept.as_bytes())),
+            "revision": mark.clone(),
+        };
+        if let Some(change) = password {
+            if user.password_hash != change.old_hash {
+                return Ok(None);
+            }
+            filter.insert("password", &change.old_hash);
+            set.insert("password", &change.new_hash);
+            if change.verifies_email && !user.email_verified {
+                set.insert("emailVerified", true);
+            }
+        }
+        let update = Update { filter, change: doc! { "$set": set }, upsert: false };
+        let written = call.update(USERS, vec![update], true).await?;
+        if let Some(failed) = written.failed.into_iter().next() {
+            return Err(other(failed.message));
+        }
+        if written.matched == 1
+            || (written.was_repeated && has_revision(call, id, &mark).await.map_err(uncertain)?)
+        {
+            // The list only: that these sessions are over is known from the account.
+            call.delete(SIGN_INS, queries::cut_sign_ins(&cut)).await.map_err(uncertain)?;
+            return Ok(Some(cut));
+        }
+        if !call.pause(&mut pause).await {
+            return Err(unavailable("others change this account faster than can be followed"));
         }
     }
 }

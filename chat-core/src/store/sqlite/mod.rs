@@ -21,6 +21,7 @@ mod error;
 mod lock;
 mod messages;
 mod open;
+mod outbox;
 mod readers;
 mod rows;
 mod schema;

@@ -3,8 +3,8 @@
 use rusqlite::{Row, types::FromSqlError};
 
 use crate::{
-    ChatId, MessageId, SessionId, Timestamp, UserId,
-    store::{ChatEntry, ChatState, MessageRecord, Revocation, UserRecord},
+    ChatId, MessageId, OutboxId, SessionId, Timestamp, UserId,
+    store::{ChatEntry, ChatState, Cut, MessageRecord, OutboxEntry, Revocation, SessionRecord, UserRecord},
 };
 
 /// What a row of a statement is.
@@ -38,6 +38,8 @@ fn user(row: &Row<'_>, first: usize) -> rusqlite::Result<UserRecord> {
         is_online: row.get(first + 6)?,
         created_at: moment(row, first + 7)?,
         updated_at: moment(row, first + 8)?,
+        email_verified: row.get(first + 9)?,
+        generation: row.get(first + 10)?,
     })
 }
 
@@ -97,6 +99,43 @@ impl FromRow for ChatState {
 impl FromRow for Revocation {
     fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self { session: SessionId::from_bytes(row.get(0)?), expires_at: moment(row, 1)? })
+    }
+}
+
+impl FromRow for SessionRecord {
+    fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            id: SessionId::from_bytes(row.get(0)?),
+            user: UserId::from_bytes(row.get(1)?),
+            generation: row.get(2)?,
+            created_at: moment(row, 3)?,
+            expires_at: moment(row, 4)?,
+            last_used_at: moment(row, 5)?,
+            address: row.get(6)?,
+            user_agent: row.get(7)?,
+        })
+    }
+}
+
+impl FromRow for Cut {
+    fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            user: UserId::from_bytes(row.get(0)?),
+            generation: row.get(1)?,
+            kept: row.get::<_, Option<_>>(2)?.map(SessionId::from_bytes),
+        })
+    }
+}
+
+impl FromRow for OutboxEntry {
+    fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            id: OutboxId::from_bytes(row.get(0)?),
+            body: row.get(1)?,
+            created_at: moment(row, 2)?,
+            due_at: moment(row, 3)?,
+            attempts: row.get(4)?,
+        })
     }
 }
 

@@ -9,7 +9,7 @@ use crate::StoreError;
 pub(super) const APPLICATION_ID: i32 = 0x4348_4154;
 
 /// Applied in order; `PRAGMA user_version` counts how many were. Never change one that was released: add one.
-pub(super) const MIGRATIONS: &[&str] = &[V1];
+pub(super) const MIGRATIONS: &[&str] = &[V1, V2];
 
 /// How many migrations this program knows.
 pub(super) fn newest() -> u32 {
@@ -85,6 +85,37 @@ CREATE TABLE notes (
     key   TEXT NOT NULL PRIMARY KEY,
     value TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
+";
+
+/// Sessions to be listed, cuts, verified addresses, and the outbox.
+const V2: &str = "
+ALTER TABLE users ADD COLUMN email_verified INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE users ADD COLUMN generation INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE users ADD COLUMN cut_at INTEGER;
+ALTER TABLE users ADD COLUMN cut_kept BLOB;
+CREATE INDEX users_by_cut ON users (cut_at) WHERE cut_at IS NOT NULL;
+
+CREATE TABLE sessions (
+    id           BLOB    NOT NULL PRIMARY KEY,
+    user_id      BLOB    NOT NULL,
+    generation   INTEGER NOT NULL,
+    created_at   INTEGER NOT NULL,
+    expires_at   INTEGER NOT NULL,
+    last_used_at INTEGER NOT NULL,
+    address      TEXT,
+    user_agent   TEXT
+) STRICT, WITHOUT ROWID;
+CREATE INDEX sessions_by_user ON sessions (user_id, created_at);
+CREATE INDEX sessions_by_end ON sessions (expires_at);
+
+CREATE TABLE outbox (
+    id         BLOB    NOT NULL PRIMARY KEY,
+    due_at     INTEGER NOT NULL,
+    attempts   INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    body       TEXT    NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX outbox_by_due ON outbox (due_at);
 ";
 
 /// Refuses what another application, or a newer version of this one, has made.

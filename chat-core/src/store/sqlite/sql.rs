@@ -42,7 +42,11 @@ macro_rules! user {
             $table,
             ".created_at, ",
             $table,
-            ".updated_at"
+            ".updated_at, ",
+            $table,
+            ".email_verified, ",
+            $table,
+            ".generation"
         )
     };
 }
@@ -78,8 +82,8 @@ macro_rules! message {
 statements! {
     INSERT_USER =
         "INSERT INTO users (id, email, email_key, full_name, name_key, password_hash, profile_pic, last_seen,
-            is_online, created_at, updated_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+            is_online, created_at, updated_at, email_verified, generation)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
          ON CONFLICT (email_key) DO NOTHING";
     USER = "SELECT ", user!("u"), " FROM users u WHERE u.id = ?1";
     USER_BY_EMAIL = "SELECT ", user!("u"), " FROM users u WHERE u.email_key = ?1";
@@ -88,6 +92,11 @@ statements! {
         "UPDATE users SET full_name = ?2, name_key = ?3, profile_pic = ?4, updated_at = ?5 WHERE id = ?1";
     SET_PRESENCE = "UPDATE users SET is_online = ?2, last_seen = ?3 WHERE id = ?1";
     ALL_OFFLINE = "UPDATE users SET is_online = 0 WHERE is_online = 1";
+    SET_PASSWORD =
+        "UPDATE users SET password_hash = ?2, email_verified = max(email_verified, ?3) WHERE id = ?1";
+    CUT = "UPDATE users SET generation = ?2, cut_kept = ?3, cut_at = ?4 WHERE id = ?1";
+    CUTS = "SELECT id, generation, cut_kept FROM users WHERE cut_at > ?1";
+    VERIFY_EMAIL = "UPDATE users SET email_verified = 1 WHERE id = ?1";
     USERS_BY_NAME =
         "SELECT ", user!("u"), " FROM users u
          WHERE (u.name_key, u.id) > (?1, ?2) AND u.id <> ?3
@@ -148,9 +157,29 @@ statements! {
         "SELECT p.user_id FROM members m JOIN members p ON p.chat_id = m.chat_id
          WHERE m.user_id = ?1 AND p.user_id <> ?1";
 
+    INSERT_SESSION =
+        "INSERT INTO sessions (id, user_id, generation, created_at, expires_at, last_used_at, address, user_agent)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING";
+    SESSIONS_OF =
+        "SELECT id, user_id, generation, created_at, expires_at, last_used_at, address, user_agent FROM sessions
+         WHERE user_id = ?1 AND expires_at > ?2 ORDER BY created_at DESC, id DESC LIMIT ?3";
+    TOUCH_SESSION = "UPDATE sessions SET last_used_at = max(last_used_at, ?2) WHERE id = ?1";
+    REMOVE_SESSION = "DELETE FROM sessions WHERE id = ?1";
+    REMOVE_CUT_SESSIONS = "DELETE FROM sessions WHERE user_id = ?1 AND generation < ?2 AND id IS NOT ?3";
+    FORGET_SESSIONS = "DELETE FROM sessions WHERE expires_at <= ?1";
     REVOKE_SESSION = "INSERT INTO revocations (session, expires_at) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
     REVOCATIONS = "SELECT session, expires_at FROM revocations WHERE expires_at > ?1";
     FORGET_REVOCATIONS = "DELETE FROM revocations WHERE expires_at <= ?1";
+
+    PUT_OUTBOX =
+        "INSERT INTO outbox (id, body, created_at, due_at, attempts) VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT DO NOTHING";
+    DUE_OUTBOX =
+        "SELECT id, body, created_at, due_at, attempts FROM outbox
+         WHERE due_at <= ?1 ORDER BY due_at, id LIMIT ?2";
+    CLAIM_OUTBOX = "UPDATE outbox SET due_at = ?2, attempts = ?3 WHERE id = ?1";
+    POSTPONE_OUTBOX = "UPDATE outbox SET due_at = ?2 WHERE id = ?1";
+    REMOVE_OUTBOX = "DELETE FROM outbox WHERE id = ?1";
 
     PING = "SELECT 1";
 

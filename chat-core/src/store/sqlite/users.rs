@@ -5,8 +5,10 @@ use rusqlite::params;
 
 use super::{SqliteStore, db::Db, rows::int, sql, tx::Tx};
 use crate::{
-    StoreError, Timestamp, UserId,
-    store::{ProfileChange, ProfileUpdate, Result, UserRecord, Users, email_key, name_key},
+    SessionId, StoreError, Timestamp, UserId,
+    store::{
+        Cut, PasswordChange, ProfileChange, ProfileUpdate, Result, UserRecord, Users, email_key, name_key,
+    },
 };
 
 #[async_trait]
@@ -28,6 +30,8 @@ impl Users for SqliteStore {
                     user.is_online,
                     user.created_at.as_millis(),
                     user.updated_at.as_millis(),
+                    user.email_verified,
+                    user.generation,
                 ],
             )?;
             if inserted > 0 { Ok(()) } else { Err(StoreError::AlreadyExists("email")) }
@@ -87,6 +91,45 @@ impl Users for SqliteStore {
         self.writer.run(|tx| tx.db.execute(sql::ALL_OFFLINE, []).map(|changed| changed as u64)).await
     }
 
+    async fn set_password(&self, id: UserId, change: &PasswordChange, at: Timestamp) -> Result<Option<Cut>> {
+        let change = change.clone();
+        let write = move |tx: &mut Tx| {
+            let user = user(tx, id)?;
+            if user.password_hash != change.old_hash {
+                return Ok(None);
+            }
+            tx.db
+                .execute(sql::SET_PASSWORD, params![id.as_bytes(), change.new_hash, change.verifies_email])?;
+            cut(tx, &user, change.kept, at).map(Some)
+        };
+        self.writer.run(write).await
+    }
+
+    async fn cut_sessions(&self, id: UserId, kept: Option<SessionId>, at: Timestamp) -> Result<Cut> {
+        let write = move |tx: &mut Tx| {
+            let user = user(tx, id)?;
+            cut(tx, &user, kept, at)
+        };
+        self.writer.run(write).await
+    }
+
+    async fn cuts(&self, since: Timestamp) -> Result<Vec<Cut>> {
+        self.readers.run(move |db| db.all(sql::CUTS, [since.as_millis()])).await
+    }
+
+    async fn verify_email(&self, id: UserId, email: &str) -> Result<bool> {
+        let key = email_key(email);
+        let write = move |tx: &mut Tx| {
+            let user = user(tx, id)?;
+            if email_key(&user.email) != key {
+                return Err(StoreError::NotFound("User"));
+            }
+            tx.db.execute(sql::VERIFY_EMAIL, [id.as_bytes()])?;
+            Ok(!user.email_verified)
+        };
+        self.writer.run(write).await
+    }
+
     async fn users_by_name(
         &self,
         except: UserId,
@@ -105,4 +148,16 @@ impl Users for SqliteStore {
         };
         self.readers.run(read).await
     }
+}
+
+fn user(tx: &Tx, id: UserId) -> Result<UserRecord> {
+    tx.db.first(sql::USER, [id.as_bytes()])?.ok_or(StoreError::NotFound("User"))
+}
+
+fn cut(tx: &Tx, user: &UserRecord, kept: Option<SessionId>, at: Timestamp) -> Result<Cut> {
+    let cut = Cut { user: user.id, generation: user.generation.saturating_add(1), kept };
+    let (id, kept) = (user.id.as_bytes(), kept.map(|kept| *kept.as_bytes()));
+    tx.db.execute(sql::CUT, params![id, cut.generation, kept, at.as_millis()])?;
+    tx.db.execute(sql::REMOVE_CUT_SESSIONS, params![id, cut.generation, kept])?;
+    Ok(cut)
 }

@@ -32,6 +32,8 @@ async fn person(store: &MongoStore, name: &str) -> UserId {
         is_online: false,
         created_at: at(2),
         updated_at: at(3),
+        email_verified: true,
+        generation: 0,
     };
     store.insert_user(&user).await.unwrap();
     id
