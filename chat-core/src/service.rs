@@ -126,6 +126,7 @@ impl ChatService {
         self.shared.tasks.close();
         // The lanes finish what they had taken in, and take nothing more.
         self.shared.tasks.wait().await;
+        self.shared.outbox.finish();
         self.shared.errands.close();
         if tokio::time::timeout(ERRANDS, self.shared.errands.wait()).await.is_err() {
             tracing::info!("a mail or the removal of a picture is left to the next start");

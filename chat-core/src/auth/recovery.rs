@@ -103,10 +103,12 @@ impl Auth<'_> {
             // First the mail, as at a sign-up: it is not sent before the address is verified.
             let welcome = shared.outbox.put(Job::mail(&user, MailKind::Welcome, Timestamp::now())).await?;
             match shared.store.verify_email(user.id, &user.email).await {
-                Ok(_) => {
+                Ok(true) => {
                     shared.outbox.begin(welcome);
                     Ok(())
                 }
+                // Somebody else was faster, and begins it.
+                Ok(false) => Ok(()),
                 Err(StoreError::NotFound(_)) => Err(Error::InvalidLink),
                 Err(error) => Err(error.into()),
             }
