@@ -3,6 +3,8 @@
 mod common_passwords;
 mod device;
 mod input;
+#[cfg(feature = "http")]
+mod known_device;
 mod links;
 mod password;
 mod purpose;
@@ -15,7 +17,11 @@ mod user;
 use std::sync::Arc;
 
 #[cfg(feature = "http")]
-pub(crate) use self::input::BCRYPT_BYTES;
+pub(crate) use self::{
+    common_passwords::SAME,
+    input::BCRYPT_BYTES,
+    known_device::{Devices, KNOWN_LIFE},
+};
 pub use self::{
     device::Device,
     input::{Credentials, ProfileEdit, SignUp},
@@ -24,14 +30,8 @@ pub use self::{
     user::User,
 };
 pub(crate) use self::{
-    device::{Devices, KNOWN_LIFE},
-    links::Links,
-    password::Passwords,
-    purpose::Purpose,
-    recovery::RESET_LIFE,
-    revocations::Revocations,
-    sessions::Uses,
-    token::Tokens,
+    links::Links, password::Passwords, purpose::Purpose, recovery::RESET_LIFE, revocations::Revocations,
+    sessions::Uses, token::Tokens,
 };
 use crate::{
     Error, Result, StoreError, Timestamp, UserId,
