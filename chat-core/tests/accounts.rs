@@ -10,7 +10,7 @@ use std::{
 
 use async_trait::async_trait;
 use chat_core::{
-    ChatService, ChatServiceBuilder, Code, Error,
+    ChatService, ChatServiceBuilder, Code,
     auth::{Credentials, Device, SignUp, SignedIn},
     events::CloseReason,
     mail::{Letter, Mail, MailContent, MailError, MailKind, MailTemplates, Mailer},
@@ -260,15 +260,14 @@ async fn a_changed_password_ends_all_other_sessions_for_good() {
     let change = async |current: &str, new: &str| {
         chat.auth().change_password(&here.session, current.into(), new.into()).await
     };
-    for (current, new, field) in [
-        ("wrong horse battery", "a fine new one", "currentPassword"),
-        ("", "a fine new one", "currentPassword"),
-        ("x\0y", "a fine new one", "currentPassword"),
-        (PASSWORD, "short", "newPassword"),
-        (PASSWORD, "qwertyuiop", "newPassword"),
+    for (current, new, code) in [
+        ("wrong horse battery", "a fine new one", Code::InvalidCredentials),
+        ("", "a fine new one", Code::ValidationFailed),
+        ("x\0y", "a fine new one", Code::InvalidCredentials),
+        (PASSWORD, "short", Code::ValidationFailed),
+        (PASSWORD, "qwertyuiop", Code::ValidationFailed),
     ] {
-        let Err(Error::Validation(invalid)) = change(current, new).await else { panic!("{current}: taken") };
-        assert_eq!(invalid.fields.into_keys().collect::<Vec<_>>(), [field], "{current}");
+        refused(change(current, new).await, code);
     }
     chat.auth().authenticate(there.token.as_str()).expect("nothing has happened yet");
     change(PASSWORD, "a fine new one").await.unwrap();

@@ -9,7 +9,7 @@ static COMMON: LazyLock<HashSet<&'static str>> =
     LazyLock::new(|| include_str!("common_passwords.txt").lines().collect());
 
 /// Fewer of the same character are as good as one.
-pub(crate) const SAME: usize = 20;
+const SAME: usize = 20;
 
 /// Whether it is among the first that somebody tries who guesses (OWASP ASVS 5.0, 6.2.4): in whichever case, or one
 /// character over and over (fewer than 20 times), or what else is known of the person (6.2.11).

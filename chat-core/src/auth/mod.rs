@@ -16,18 +16,17 @@ mod user;
 
 use std::sync::Arc;
 
-#[cfg(feature = "http")]
-pub(crate) use self::{
-    common_passwords::SAME,
-    input::BCRYPT_BYTES,
-    known_device::{Devices, KNOWN_LIFE},
-};
 pub use self::{
     device::Device,
     input::{Credentials, ProfileEdit, SignUp},
     sessions::LiveSession,
     token::{JwtSecret, SecretTooShort, Session, Token},
     user::User,
+};
+#[cfg(feature = "http")]
+pub(crate) use self::{
+    input::BCRYPT_BYTES,
+    known_device::{Devices, KNOWN_LIFE},
 };
 pub(crate) use self::{
     links::Links, password::Passwords, purpose::Purpose, recovery::RESET_LIFE, revocations::Revocations,

@@ -2,11 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::{
-    Code, Limits,
-    auth::{BCRYPT_BYTES, SAME},
-    messages::CLIENT_ID_CHARS,
-};
+use crate::{Code, Limits, auth::BCRYPT_BYTES, messages::CLIENT_ID_CHARS};
 
 pub(super) fn schema(name: &str) -> Value {
     json!({ "$ref": format!("#/components/schemas/{name}") })
@@ -228,7 +224,6 @@ fn inputs(limits: &Limits) -> Value {
     let password = json!({
         "type": "string", "format": "password", "minLength": limits.password_chars, "maxLength": BCRYPT_BYTES,
         "pattern": r"^[^\u0000]*$",
-        "not": { "pattern": r"^([\s\S])\1*$", "maxLength": SAME - 1 },
         "description": format!(
             "At most {BCRYPT_BYTES} bytes of UTF-8, none of them NUL; none of the most common passwords, and not your \
              e-mail or name."
