@@ -7,7 +7,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     ChatService, Limits, SecretFileError, StoreError,
-    auth::{Devices, JwtSecret, Links, Passwords, Revocations, Tokens, Uses},
+    auth::{JwtSecret, Links, Passwords, Revocations, Tokens, Uses},
     encryption::{self, ForeignText, KeyRing, Opener},
     events::{Hub, Typing},
     images::{DiskImages, ImageStore},
@@ -304,7 +304,8 @@ impl ChatServiceBuilder {
             mail_templates,
             outbox,
             links: Links::new(&jwt_secret, self.client_url),
-            devices: Devices::new(&jwt_secret),
+            #[cfg(feature = "http")]
+            devices: crate::auth::Devices::new(&jwt_secret),
             verifies_emails: self.verifies_emails,
             shield: self.shield,
             opener,

@@ -18,6 +18,7 @@ use tokio::{
     task::JoinSet,
     time::{Instant, sleep_until, timeout},
 };
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     OutboxId, Result, Timestamp, UserId,
@@ -34,6 +35,8 @@ const ATTEMPT: Duration = Duration::from_secs(30);
 const CLAIM: Duration = Duration::from_secs(40);
 /// How often to look for what others left, or what could not be done before.
 const PERIOD: Duration = Duration::from_secs(5);
+/// How long it takes to its end when the service is shut down.
+const FINISH: Duration = Duration::from_millis(1500);
 /// Jobs at once.
 const AT_ONCE: usize = 8;
 /// Jobs that were put by this process and wait for a place; what is more is found in the store.
@@ -121,6 +124,8 @@ pub(crate) struct Outbox {
     store: Arc<dyn Store>,
     opener: Opener,
     waiting: mpsc::Sender<OutboxEntry>,
+    /// Nothing more is put.
+    finish: CancellationToken,
     done: AtomicU64,
     failed: AtomicU64,
     given_up: AtomicU64,
@@ -130,7 +135,8 @@ impl Outbox {
     pub(crate) fn new(store: Arc<dyn Store>, opener: Opener) -> (Self, mpsc::Receiver<OutboxEntry>) {
         let (waiting, receiver) = mpsc::channel(WAITING);
         let [done, failed, given_up] = [const { AtomicU64::new(0) }; 3];
-        (Self { store, opener, waiting, done, failed, given_up }, receiver)
+        let finish = CancellationToken::new();
+        (Self { store, opener, waiting, finish, done, failed, given_up }, receiver)
     }
 
     /// Puts a job into the store, claimed by this process: [`begin`](Self::begin) then starts it. Without that it is
@@ -157,6 +163,11 @@ impl Outbox {
         }
     }
 
+    /// Ends it, once nothing more is put: what waits here is done yet, if it takes no longer than `FINISH`.
+    pub(crate) fn finish(&self) {
+        self.finish.cancel();
+    }
+
     /// How many jobs were done, how many attempts failed, and how many jobs were given up.
     pub(crate) fn counts(&self) -> (u64, u64, u64) {
         (self.done.load(Relaxed), self.failed.load(Relaxed), self.given_up.load(Relaxed))
@@ -167,7 +178,7 @@ impl Outbox {
         Ok(serde_json::from_str(&json)?)
     }
 
-    async fn finish(&self, entry: &OutboxEntry) {
+    async fn note_end(&self, entry: &OutboxEntry) {
         if let Err(error) = self.store.remove_outbox(entry.id).await {
             tracing::warn!(%error, "a job that is done is still in the outbox, and will be done again");
         }
@@ -182,16 +193,24 @@ fn binding(id: OutboxId) -> [u8; 28] {
     binding
 }
 
-/// Does jobs, as long as the service is there. Those under way at its end have the time that a shutdown gives them.
+impl Drop for Outbox {
+    fn drop(&mut self) {
+        self.finish.cancel();
+    }
+}
+
+/// Does jobs, as long as the service is there, and those that wait at its end. What is not done then is left to the next
+/// start.
 pub(crate) fn start(shared: &Arc<Shared>, mut waiting: mpsc::Receiver<OutboxEntry>) {
-    let (weak, stop) = (Arc::downgrade(shared), shared.stop.clone());
+    let weak = Arc::downgrade(shared);
+    let (stop, finish) = (shared.stop.clone(), shared.outbox.finish.clone());
     shared.errands.spawn(async move {
         let mut running = JoinSet::new();
         let mut next_look = Instant::now();
         loop {
             let has_place = running.len() < AT_ONCE;
             tokio::select! {
-                () = stop.cancelled() => break,
+                () = finish.cancelled() => break,
                 Some(ended) = running.join_next(), if !running.is_empty() => {
                     // When it may be tried again.
                     let again: Option<Instant> = ended.unwrap_or_default();
@@ -204,7 +223,7 @@ pub(crate) fn start(shared: &Arc<Shared>, mut waiting: mpsc::Receiver<OutboxEntr
                         running.spawn(run(shared, entry));
                     }
                 }
-                () = sleep_until(next_look), if has_place => {
+                () = sleep_until(next_look), if has_place && !stop.is_cancelled() => {
                     let Some(shared) = weak.upgrade() else { break };
                     let places = AT_ONCE - running.len();
                     let now = Timestamp::now();
@@ -223,7 +242,21 @@ pub(crate) fn start(shared: &Arc<Shared>, mut waiting: mpsc::Receiver<OutboxEntr
                 }
             }
         }
-        while running.join_next().await.is_some() {}
+        let finish = async {
+            loop {
+                while running.len() < AT_ONCE
+                    && let (Ok(entry), Some(shared)) = (waiting.try_recv(), weak.upgrade())
+                {
+                    running.spawn(run(shared, entry));
+                }
+                if running.join_next().await.is_none() {
+                    return;
+                }
+            }
+        };
+        if timeout(FINISH, finish).await.is_err() {
+            tracing::info!("mails or removals of pictures are left to the next start");
+        }
     });
 }
 
@@ -235,7 +268,7 @@ async fn run(shared: Arc<Shared>, entry: OutboxEntry) -> Option<Instant> {
         Err(error) => {
             tracing::error!(%error, "a job in the outbox can't be read, and is dropped");
             outbox.given_up.fetch_add(1, Relaxed);
-            outbox.finish(&entry).await;
+            outbox.note_end(&entry).await;
             return None;
         }
     };
@@ -243,13 +276,13 @@ async fn run(shared: Arc<Shared>, entry: OutboxEntry) -> Option<Instant> {
     match end.unwrap_or_else(End::later) {
         End::Done => {
             outbox.done.fetch_add(1, Relaxed);
-            outbox.finish(&entry).await;
+            outbox.note_end(&entry).await;
             None
         }
         End::GivenUp(error) => {
             outbox.given_up.fetch_add(1, Relaxed);
             tracing::error!(job = job.name(), %error, "given up");
-            outbox.finish(&entry).await;
+            outbox.note_end(&entry).await;
             None
         }
         End::Later(after, error) => {
@@ -259,7 +292,7 @@ async fn run(shared: Arc<Shared>, entry: OutboxEntry) -> Option<Instant> {
             if due_at > job.until(entry.created_at) {
                 outbox.given_up.fetch_add(1, Relaxed);
                 tracing::error!(job = job.name(), %error, "given up after many attempts");
-                outbox.finish(&entry).await;
+                outbox.note_end(&entry).await;
                 return None;
             }
             let source = std::error::Error::source(&*error).map(ToString::to_string).unwrap_or_default();

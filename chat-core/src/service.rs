@@ -7,7 +7,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     ChatServiceBuilder, Error, Limits, Result,
-    auth::{Auth, Devices, Links, Passwords, Revocations, Tokens, Uses},
+    auth::{Auth, Links, Passwords, Revocations, Tokens, Uses},
     encryption::{Encryption, Opener},
     events::{Events, Hub, Typing},
     images::{CheckedImage, ImagePurpose, ImageStore},
@@ -126,6 +126,7 @@ impl ChatService {
         self.shared.tasks.close();
         // The lanes finish what they had taken in, and take nothing more.
         self.shared.tasks.wait().await;
+        self.shared.outbox.finish();
         self.shared.errands.close();
         if tokio::time::timeout(ERRANDS, self.shared.errands.wait()).await.is_err() {
             tracing::info!("a mail or the removal of a picture is left to the next start");
@@ -172,8 +173,8 @@ pub(crate) struct Shared {
     pub(crate) mailer: Arc<dyn Mailer>,
     pub(crate) outbox: Outbox,
     pub(crate) links: Links,
-    #[cfg_attr(not(feature = "http"), allow(dead_code))]
-    pub(crate) devices: Devices,
+    #[cfg(feature = "http")]
+    pub(crate) devices: crate::auth::Devices,
     pub(crate) verifies_emails: bool,
     pub(crate) mail_templates: Arc<dyn MailTemplates>,
     #[cfg_attr(not(feature = "http"), allow(dead_code))]

@@ -27,7 +27,7 @@ fn resident() -> usize {
 
 fn session() -> Session {
     let now = Timestamp::now();
-    Session { id: SessionId::random(), user: UserId::generate(now), expires_at: now }
+    Session { id: SessionId::random(), user: UserId::generate(now), expires_at: now, generation: 0 }
 }
 
 /// Makes so many connections. Returns them alive, and the bytes that each takes.

@@ -89,12 +89,16 @@ impl Reply {
     #[must_use]
     #[track_caller]
     pub fn cookie(&self) -> Option<(String, Vec<String>)> {
-        let mut cookies = self.headers.get_all(header::SET_COOKIE).iter();
-        let cookie = cookies.next()?.to_str().unwrap();
-        assert!(cookies.next().is_none(), "more than one cookie is set");
+        let all = self.headers.get_all(header::SET_COOKIE).iter().map(|cookie| cookie.to_str().unwrap());
+        let (mut tokens, others): (Vec<_>, Vec<_>) = all.partition(|cookie| cookie.starts_with("jwt="));
+        for other in others {
+            assert!(other.starts_with("device="), "an unknown cookie: {other}");
+            assert!(other.to_lowercase().contains("; httponly"), "a page could read it: {other}");
+        }
+        let cookie = tokens.pop()?;
+        assert!(tokens.is_empty(), "more than one token is set");
         let mut parts = cookie.split(';').map(str::trim);
-        let (name, value) = parts.next().unwrap().split_once('=').unwrap();
-        assert_eq!(name, "jwt", "{cookie}");
+        let (_, value) = parts.next().unwrap().split_once('=').unwrap();
         Some((value.to_owned(), parts.map(str::to_lowercase).collect()))
     }
 

@@ -8,8 +8,11 @@ use std::{collections::HashSet, sync::LazyLock};
 static COMMON: LazyLock<HashSet<&'static str>> =
     LazyLock::new(|| include_str!("common_passwords.txt").lines().collect());
 
+/// Fewer of the same character are as good as one.
+const SAME: usize = 20;
+
 /// Whether it is among the first that somebody tries who guesses (OWASP ASVS 5.0, 6.2.4): in whichever case, or one
-/// character over and over, or what else is known of the person (6.2.11).
+/// character over and over (fewer than 20 times), or what else is known of the person (6.2.11).
 pub(super) fn is_common(password: &str, of_person: &[&str]) -> bool {
     let password = password.to_lowercase();
     let mut characters = password.chars();
@@ -20,7 +23,7 @@ pub(super) fn is_common(password: &str, of_person: &[&str]) -> bool {
         password == known || (local.chars().count() >= 4 && password == local)
     };
     COMMON.contains(password.as_str())
-        || characters.all(|character| Some(character) == first)
+        || (password.chars().count() < SAME && characters.all(|character| Some(character) == first))
         || of_person.iter().any(is_known)
 }
 
@@ -30,11 +33,19 @@ mod tests {
 
     #[test]
     fn what_everybody_tries() {
-        for common in ["password", "PassWord1", "12345678", "qwertyuiop", "iloveyou", "00000000", "éééééééé"]
-        {
+        for common in [
+            "password",
+            "PassWord1",
+            "12345678",
+            "qwertyuiop",
+            "iloveyou",
+            "00000000",
+            "éééééééé",
+            &"x".repeat(19),
+        ] {
             assert!(is_common(common, &[]), "{common}");
         }
-        for fine in ["pw-Tr0ub4dor", "correct horse", "12345678 ", "wx7!kq-2"] {
+        for fine in ["pw-Tr0ub4dor", "correct horse", "12345678 ", "wx7!kq-2", &"x".repeat(20)] {
             assert!(!is_common(fine, &[]), "{fine}");
         }
     }

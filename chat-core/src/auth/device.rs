@@ -1,14 +1,6 @@
-//! The device at the other end: what it says of itself, and the proof that it signed in here before.
+//! The device at the other end: what it says of itself.
 
-use std::{fmt, net::IpAddr, time::Duration};
-
-use serde::{Deserialize, Serialize};
-
-use super::{JwtSecret, Purpose};
-use crate::{Timestamp, store::email_key};
-
-/// How long a device is known after a sign-in.
-const KNOWN_FOR: i64 = 365 * 24 * 3600;
+use std::{fmt, net::IpAddr};
 
 /// Characters of a user agent that are kept.
 const USER_AGENT_CHARS: usize = 256;
@@ -45,61 +37,9 @@ pub(super) fn is_same_household(one: IpAddr, other: IpAddr) -> bool {
     }
 }
 
-#[derive(Serialize, Deserialize)]
-struct Claims {
-    aud: String,
-    exp: i64,
-    /// A digest of the e-mail.
-    acc: String,
-}
-
-/// Makes and checks the proofs (OWASP, "Slow Down Online Guessing Attacks with Device Cookies").
-#[derive(Debug)]
-pub(crate) struct Devices(Purpose);
-
-/// How long a device is known.
-#[cfg_attr(not(feature = "http"), allow(dead_code))]
-pub(crate) const KNOWN_LIFE: Duration = Duration::from_secs(KNOWN_FOR.unsigned_abs());
-
-impl Devices {
-    pub(crate) fn new(secret: &JwtSecret) -> Self {
-        Self(Purpose::new(secret, "device"))
-    }
-
-    /// The proof that somebody signed in to the account with this e-mail on a device.
-    pub(crate) fn proof(&self, email: &str, now: Timestamp) -> Option<String> {
-        let exp = now.as_millis() / 1000 + KNOWN_FOR;
-        let acc = self.0.digest(&[email_key(email).as_bytes()]);
-        self.0.sign(&Claims { aud: self.0.name().to_owned(), exp, acc })
-    }
-
-    /// Whether this is such a proof, and has not expired.
-    pub(crate) fn is_known(&self, email: &str, proof: &str) -> bool {
-        let claims = self.0.read::<Claims>(proof);
-        claims.is_some_and(|claims| claims.acc == self.0.digest(&[email_key(email).as_bytes()]))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn devices(secret: &str) -> Devices {
-        Devices::new(&JwtSecret::new(secret).unwrap())
-    }
-
-    #[test]
-    fn a_proof_is_of_one_account_and_expires() {
-        let here = devices("0123456789abcdef0123456789abcdef");
-        let now = Timestamp::now();
-        let proof = here.proof("Ann@example.org", now).unwrap();
-        assert!(here.is_known("ann@EXAMPLE.org", &proof));
-        assert!(!here.is_known("bob@example.org", &proof));
-        assert!(!devices("another secret of thirty-two bytes").is_known("ann@example.org", &proof));
-        let old = here.proof("ann@example.org", Timestamp::from_millis(now.as_millis() - 366 * 86_400_000));
-        assert!(!here.is_known("ann@example.org", &old.unwrap()));
-        assert!(["", "a.b.c", "x"].iter().all(|bad| !here.is_known("ann@example.org", bad)));
-    }
 
     #[test]
     fn households() {

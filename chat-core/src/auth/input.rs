@@ -122,10 +122,12 @@ pub(super) fn checked_passwords(current: &str, new: &str, user: &UserRecord, lim
     let mut invalid = Invalid::default();
     check(&mut invalid, "currentPassword", current.is_empty().then_some("required".into()));
     check(&mut invalid, "newPassword", password_fault(new, &[&user.email, &user.full_name], limits));
+    if !invalid.fields.is_empty() {
+        return Err(Error::Validation(invalid));
+    }
     // bcrypt would not read all of it, so it can't be the one.
     let is_possible = current.len() <= BCRYPT_BYTES && !current.contains('\0');
-    check(&mut invalid, "currentPassword", (!is_possible).then_some("not your password".into()));
-    if invalid.fields.is_empty() { Ok(()) } else { Err(Error::Validation(invalid)) }
+    if is_possible { Ok(()) } else { Err(Error::InvalidCredentials) }
 }
 
 type Fault = Option<Cow<'static, str>>;

@@ -3,6 +3,8 @@
 mod common_passwords;
 mod device;
 mod input;
+#[cfg(feature = "http")]
+mod known_device;
 mod links;
 mod password;
 mod purpose;
@@ -14,8 +16,6 @@ mod user;
 
 use std::sync::Arc;
 
-#[cfg(feature = "http")]
-pub(crate) use self::input::BCRYPT_BYTES;
 pub use self::{
     device::Device,
     input::{Credentials, ProfileEdit, SignUp},
@@ -23,15 +23,14 @@ pub use self::{
     token::{JwtSecret, SecretTooShort, Session, Token},
     user::User,
 };
+#[cfg(feature = "http")]
 pub(crate) use self::{
-    device::{Devices, KNOWN_LIFE},
-    links::Links,
-    password::Passwords,
-    purpose::Purpose,
-    recovery::RESET_LIFE,
-    revocations::Revocations,
-    sessions::Uses,
-    token::Tokens,
+    input::BCRYPT_BYTES,
+    known_device::{Devices, KNOWN_LIFE},
+};
+pub(crate) use self::{
+    links::Links, password::Passwords, purpose::Purpose, recovery::RESET_LIFE, revocations::Revocations,
+    sessions::Uses, token::Tokens,
 };
 use crate::{
     Error, Result, StoreError, Timestamp, UserId,

@@ -20,17 +20,15 @@ impl Auth<'_> {
     /// Changes one's password, and ends all one's sessions but this one. A mail tells the owner of the address.
     ///
     /// # Errors
-    /// [`Error::Validation`] of `newPassword`, or of `currentPassword` when that is not the password;
-    /// [`Error::NotFound`] when the account is gone; [`Error::Unavailable`] when the store is down or the password
+    /// [`Error::Validation`]; [`Error::InvalidCredentials`] when it is not the current password; [`Error::NotFound`] when the account is gone; [`Error::Unavailable`] when the store is down or the password
     /// workers are full.
     pub async fn change_password(&self, session: &Session, current: String, new: String) -> Result<()> {
         let user = self.0.store.user(session.user).await?.ok_or(Error::NotFound("User"))?;
         input::checked_passwords(&current, &new, &user, &self.0.limits)?;
-        let wrong = || Error::invalid("currentPassword", "not your password");
         if !self.0.passwords.verify(current, Some(user.password_hash.clone())).await? {
-            return Err(wrong());
+            return Err(Error::InvalidCredentials);
         }
-        self.set_password(user, new, Some(session), false).await?.ok_or_else(wrong)
+        self.set_password(user, new, Some(session), false).await?.ok_or(Error::InvalidCredentials)
     }
 
     /// Sends a link to a new password to this address, if there is an account with it. Whether there is, neither the
@@ -103,10 +101,12 @@ impl Auth<'_> {
             // First the mail, as at a sign-up: it is not sent before the address is verified.
             let welcome = shared.outbox.put(Job::mail(&user, MailKind::Welcome, Timestamp::now())).await?;
             match shared.store.verify_email(user.id, &user.email).await {
-                Ok(_) => {
+                Ok(true) => {
                     shared.outbox.begin(welcome);
                     Ok(())
                 }
+                // Somebody else was faster, and begins it.
+                Ok(false) => Ok(()),
                 Err(StoreError::NotFound(_)) => Err(Error::InvalidLink),
                 Err(error) => Err(error.into()),
             }

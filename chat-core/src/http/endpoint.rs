@@ -104,7 +104,7 @@ pub(super) const ENDPOINTS: &[Endpoint] = &[
     row(Method::PUT,    "/api/auth/profile",       Request,     true,  JsonOrFile("profilePic"), |c| Box::pin(auth::update_profile(c)),
         doc("updateProfile", "Change your name, your picture, or both.", &[200], One("User"), &[NotFound])),
     row(Method::PUT,    "/api/auth/password",      Credentials, true,  Json,                     |c| Box::pin(auth::change_password(c)),
-        doc("changePassword", "Change your password. All your other sign-ins end.", &[200], Nothing, &[NotFound])),
+        doc("changePassword", "Change your password. All your other sign-ins end.", &[200], Nothing, &[InvalidCredentials, NotFound])),
     row(Method::POST,   "/api/auth/password/forgot", Credentials, false, Json,                   |c| Box::pin(auth::forgot_password(c)),
         doc("forgotPassword", "Have a link to a new password sent to you, if there is an account with this e-mail.", &[200], Nothing, &[])),
     row(Method::POST,   "/api/auth/password/reset", Credentials, false, Json,                    |c| Box::pin(auth::reset_password(c)),

@@ -224,7 +224,6 @@ fn inputs(limits: &Limits) -> Value {
     let password = json!({
         "type": "string", "format": "password", "minLength": limits.password_chars, "maxLength": BCRYPT_BYTES,
         "pattern": r"^[^\u0000]*$",
-        "not": { "pattern": r"^(.)\1*$" },
         "description": format!(
             "At most {BCRYPT_BYTES} bytes of UTF-8, none of them NUL; none of the most common passwords, and not your \
              e-mail or name."
