@@ -13,6 +13,8 @@ use std::{fmt, time::Duration};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "resend")]
+pub use self::resend::{ResendMailer, ResendSettingsError};
 pub use self::{log::LogMailer, templates::DefaultTemplates};
 use crate::{BoxError, Timestamp};
 

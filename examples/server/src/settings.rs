@@ -12,6 +12,7 @@ use chat_core::{
         foreign::{Aes256Key, AesCbc, AesGcm, CryptoJs},
     },
     http::{HttpSettings, SameSite},
+    mail::{ResendMailer, ResendSettingsError},
 };
 use clap::Parser;
 use ipnet::IpNet;
@@ -75,12 +76,21 @@ pub struct Args {
     /// Images go to Cloudinary (not in this version yet) [default: images in DATA_DIR]
     #[arg(long, env = "CLOUDINARY_URL", hide_env_values = true)]
     pub cloudinary_url: Option<String>,
-    /// Mail goes out by Resend (not in this version yet) [default: mail goes to the log]
+    /// Mail goes out by Resend, with this API key; needs MAIL_FROM [default: mail goes to the log]
     #[arg(long, env = "RESEND_API_KEY", hide_env_values = true)]
     pub resend_api_key: Option<String>,
-    /// The sender of mail (not in this version yet)
+    /// The sender of mail, whose domain is verified at Resend: `chat@example.org` or `Chat <chat@example.org>`
     #[arg(long, env = "MAIL_FROM")]
     pub mail_from: Option<String>,
+    /// Where Resend is, for a proxy in between [default: https://api.resend.com]
+    #[arg(long, env = "RESEND_BASE_URL", hide_env_values = true)]
+    pub resend_base_url: Option<String>,
+    /// Where people open the application: links in mails lead there [default: PUBLIC_URL, if that is a URL]
+    #[arg(long, env = "CLIENT_URL")]
+    pub client_url: Option<String>,
+    /// The name of the application in mails [default: Chat]
+    #[arg(long, env = "APP_NAME")]
+    pub app_name: Option<String>,
     /// Arcjet decides who may come in (not in this version yet) [default: the built-in shield]
     #[arg(long, env = "ARCJET_KEY", hide_env_values = true)]
     pub arcjet_key: Option<String>,
@@ -126,6 +136,16 @@ pub struct Settings {
     pub has_foreign_origins: bool,
     pub public_url: String,
     pub shield: bool,
+    pub mail: MailSettings,
+}
+
+/// What goes out by mail, and how.
+#[derive(Debug, Default)]
+#[allow(missing_docs, reason = "each is documented at `Args`")]
+pub struct MailSettings {
+    pub resend: Option<ResendMailer>,
+    pub client_url: Option<String>,
+    pub app_name: Option<String>,
 }
 
 /// Where messages and users are kept.
@@ -202,8 +222,6 @@ impl Args {
     pub fn check(&self) -> Result<Settings, BadSetting> {
         for (name, value) in [
             ("CLOUDINARY_URL", &self.cloudinary_url),
-            ("RESEND_API_KEY", &self.resend_api_key),
-            ("MAIL_FROM", &self.mail_from),
             ("ARCJET_KEY", &self.arcjet_key),
             ("REDIS_URL", &self.redis_url),
         ] {
@@ -255,7 +273,42 @@ impl Args {
                 .cookie_same_site(same_site),
             public_url: given(&self.public_url).unwrap_or_default().to_owned(),
             shield: choice("SHIELD", given(&self.shield), &[("on", true), ("off", false)], true)?,
+            mail: self.mail()?,
         })
+    }
+
+    fn mail(&self) -> Result<MailSettings, BadSetting> {
+        let resend = match (given(&self.resend_api_key), given(&self.mail_from)) {
+            (None, None) if given(&self.resend_base_url).is_some() => {
+                return bad("RESEND_BASE_URL", "it needs RESEND_API_KEY and MAIL_FROM");
+            }
+            (None, None) => None,
+            (Some(_), None) => return bad("RESEND_API_KEY", "it needs MAIL_FROM, the sender of the mails"),
+            (None, Some(_)) => {
+                return bad("MAIL_FROM", "it needs RESEND_API_KEY; without that no mail is sent");
+            }
+            (Some(key), Some(from)) => {
+                let of_setting = |error: ResendSettingsError| {
+                    let name = match &error {
+                        ResendSettingsError::Address(_) => "MAIL_FROM",
+                        ResendSettingsError::BaseUrl(_) => "RESEND_BASE_URL",
+                        _ => "RESEND_API_KEY",
+                    };
+                    BadSetting { name, reason: error.to_string() }
+                };
+                let mailer = ResendMailer::new(key, from).map_err(of_setting)?;
+                Some(match given(&self.resend_base_url) {
+                    Some(url) => mailer.with_base_url(url).map_err(of_setting)?,
+                    None => mailer,
+                })
+            }
+        };
+        let client_url = given(&self.client_url).map(str::to_owned);
+        if client_url.as_ref().is_some_and(|url| !url.starts_with("http://") && !url.starts_with("https://"))
+        {
+            return bad("CLIENT_URL", "it is not an http or https URL");
+        }
+        Ok(MailSettings { resend, client_url, app_name: given(&self.app_name).map(str::to_owned) })
     }
 
     fn legacy(&self) -> Result<Legacy, BadSetting> {
@@ -365,8 +418,29 @@ mod tests {
     }
 
     #[test]
+    fn mail_by_resend() {
+        let args = Args {
+            resend_api_key: some(" re_secret "),
+            mail_from: some("Chat <chat@example.org>"),
+            resend_base_url: some("http://127.0.0.1:1/"),
+            client_url: some("https://chat.example.org"),
+            app_name: some("Tea & Talk"),
+            ..Args::default()
+        };
+        let mail = args.check().unwrap().mail;
+        assert!(mail.resend.is_some() && !format!("{mail:?}").contains("secret"));
+        assert_eq!(mail.client_url.as_deref(), Some("https://chat.example.org"));
+        assert_eq!(mail.app_name.as_deref(), Some("Tea & Talk"));
+        let bad = Args { resend_api_key: some("re secret"), ..args }.check().unwrap_err();
+        assert!(!bad.to_string().contains("secret"), "{bad}");
+        assert!(Args::default().check().unwrap().mail.resend.is_none());
+    }
+
+    #[test]
     fn each_refusal_names_its_setting() {
         let base = Args::default;
+        let mail =
+            || Args { resend_api_key: some("re_x"), mail_from: some("Chat <a@b.org>"), ..Args::default() };
         for (name, args) in [
             ("HOST", Args { host: some("example.org"), ..base() }),
             ("PORT", Args { port: some("65536"), ..base() }),
@@ -386,6 +460,13 @@ mod tests {
             ("COOKIE_SAME_SITE", Args { cookie_same_site: some("none"), ..base() }),
             ("SHIELD", Args { shield: some("x"), ..base() }),
             ("REDIS_URL", Args { redis_url: some("redis://x"), ..base() }),
+            ("RESEND_API_KEY", Args { resend_api_key: some("re_x"), ..base() }),
+            ("RESEND_API_KEY", Args { resend_api_key: some("re x"), mail_from: some("a@b.org"), ..base() }),
+            ("MAIL_FROM", Args { mail_from: some("a@b.org"), ..base() }),
+            ("MAIL_FROM", Args { resend_api_key: some("re_x"), mail_from: some("Chat"), ..base() }),
+            ("RESEND_BASE_URL", Args { resend_base_url: some("http://127.0.0.1"), ..base() }),
+            ("RESEND_BASE_URL", Args { resend_base_url: some("127.0.0.1"), ..mail() }),
+            ("CLIENT_URL", Args { client_url: some("chat.example.org"), ..base() }),
         ] {
             assert_eq!(refused(&args), name);
         }

@@ -45,6 +45,16 @@ pub async fn service(settings: &Settings) -> Result<ChatService, BuildError> {
         tracing::warn!("SHIELD=off: no rate limit and no bot check. For load tests only.");
         builder = builder.shield(NoShield);
     }
+    let mail = &settings.mail;
+    if let Some(resend) = &mail.resend {
+        builder = builder.mailer(resend.clone());
+    }
+    if let Some(name) = &mail.app_name {
+        builder = builder.app_name(name);
+    }
+    if let Some(url) = &mail.client_url {
+        builder = builder.client_url(url);
+    }
     if settings.has_foreign_origins && settings.public_url.is_empty() {
         tracing::warn!(
             "ALLOWED_ORIGINS without PUBLIC_URL: pages of other origins get pictures as paths, not URLs"
