@@ -234,12 +234,22 @@ impl Error {
     /// Something needed is down (which is logged) or full: says when to try again.
     #[must_use]
     pub fn unavailable(what: &'static str, source: Option<BoxError>) -> Self {
+        Self::unavailable_for(what, None, source)
+    }
+
+    /// The same, where it is known for how long.
+    pub(crate) fn unavailable_for(
+        what: &'static str,
+        retry_after: Option<Duration>,
+        source: Option<BoxError>,
+    ) -> Self {
         // Without a source it is full and not broken: a crowd must not fill the log too.
         match &source {
             Some(source) => tracing::warn!(what, error = ?source, "unavailable"),
             None => tracing::debug!(what, "unavailable"),
         }
-        let retry_after = Duration::from_secs(1);
+        let second = Duration::from_secs(1);
+        let retry_after = retry_after.unwrap_or(second).clamp(second, Duration::from_secs(3600));
         Self::Unavailable(Unavailable { what, retry_after, may_be_done: false, source })
     }
 

@@ -336,7 +336,7 @@ async fn perform(shared: &Shared, entry: &OutboxEntry, job: &Job) -> End {
         Job::Verification { email } => link(shared, entry, email, false).await,
         Job::RemoveImage { url } => match shared.images.remove(url).await {
             Ok(()) => End::Done,
-            Err(error) => End::later(error),
+            Err(error) => End::Later(error.retry_after, error.into()),
         },
     }
 }

@@ -215,10 +215,17 @@ impl Shared {
     }
 
     pub(crate) async fn put_image(&self, image: CheckedImage, purpose: ImagePurpose) -> Result<String> {
-        self.images
-            .put(image, purpose)
-            .await
-            .map_err(|error| Error::unavailable("image store", Some(error.into())))
+        match self.images.put(image, purpose).await {
+            Ok(url) => Ok(url),
+            Err(mut error) => {
+                if let Some(url) = error.leftover.take()
+                    && let Err(error) = self.outbox.put(Job::RemoveImage { url }).await
+                {
+                    tracing::warn!(%error, "a picture that nobody points to may stay");
+                }
+                Err(Error::unavailable_for("image store", error.retry_after, Some(error.into())))
+            }
+        }
     }
 
     /// Removes a picture that nobody points to any more, without making anybody wait.

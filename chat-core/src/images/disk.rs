@@ -87,7 +87,7 @@ impl ImageStore for DiskImages {
         match tokio::fs::read(self.folder.join(name)).await {
             Ok(bytes) => Ok(Some(StoredImage { format, bytes: bytes.into() })),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(ImageStoreError(error.into())),
+            Err(error) => Err(ImageStoreError::new(error)),
         }
     }
 }
@@ -106,8 +106,8 @@ fn format_of(name: &str) -> Option<ImageFormat> {
 /// Runs a few calls of the file system in one piece, on a thread for such; to their end, even where nobody waits.
 async fn blocking(work: impl FnOnce() -> io::Result<()> + Send + 'static) -> Result<(), ImageStoreError> {
     match spawn_blocking(work).await {
-        Ok(result) => result.map_err(|error| ImageStoreError(error.into())),
-        Err(error) => Err(ImageStoreError(error.into())),
+        Ok(result) => result.map_err(ImageStoreError::new),
+        Err(error) => Err(ImageStoreError::new(error)),
     }
 }
 

@@ -4,16 +4,20 @@
 //! [`ImageStore::put`], which takes nothing that was not checked.
 
 mod check;
+#[cfg(feature = "cloudinary")]
+mod cloudinary;
 mod container;
 mod data_url;
 mod decode;
 mod disk;
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 
+#[cfg(feature = "cloudinary")]
+pub use self::cloudinary::{CloudinaryImages, CloudinaryUrlError, SignatureAlgorithm};
 pub use self::{
     check::CheckedImage,
     data_url::{DataUrlError, decode_data_url},
@@ -115,7 +119,22 @@ pub enum ImageRefused {
 /// An [`ImageStore`] could not do as asked; worth trying again.
 #[derive(Debug, thiserror::Error)]
 #[error("the image store failed")]
-pub struct ImageStoreError(#[source] pub BoxError);
+pub struct ImageStoreError {
+    /// What happened, for the log.
+    #[source]
+    pub source: BoxError,
+    /// No sooner than this, where that is known.
+    pub retry_after: Option<Duration>,
+    /// The URL of a picture that may have been kept all the same: the service removes it a little later.
+    pub leftover: Option<String>,
+}
+
+impl ImageStoreError {
+    /// Nothing was kept, and it may be tried again at once.
+    pub fn new(source: impl Into<BoxError>) -> Self {
+        Self { source: source.into(), retry_after: None, leftover: None }
+    }
+}
 
 /// A picture as it is served.
 #[derive(Clone)]
@@ -139,7 +158,7 @@ pub trait ImageStore: fmt::Debug + Send + Sync + 'static {
     /// `/`, and the service puts its public URL before it). Nobody can guess it from other URLs.
     ///
     /// # Errors
-    /// When it can't be kept now; nothing is kept then.
+    /// When it can't be kept now; nothing is kept then, but for what the error calls a leftover.
     async fn put(&self, image: CheckedImage, purpose: ImagePurpose) -> Result<String, ImageStoreError>;
 
     /// Removes the picture with this URL; one that it does not know, or has removed before, is no error.

@@ -12,6 +12,7 @@ use chat_core::{
         foreign::{Aes256Key, AesCbc, AesGcm, CryptoJs},
     },
     http::{HttpSettings, SameSite},
+    images::CloudinaryImages,
     mail::{ResendMailer, ResendSettingsError},
 };
 use clap::Parser;
@@ -73,7 +74,8 @@ pub struct Args {
     /// `on`, or `off` for load tests: no rate limit, no bot check [default: on]
     #[arg(long, env = "SHIELD")]
     pub shield: Option<String>,
-    /// Images go to Cloudinary (not in this version yet) [default: images in DATA_DIR]
+    /// Images go to Cloudinary: `cloudinary://key:secret@cloud`, as it shows it; `?upload_prefix=…` for a proxy in
+    /// between [default: images in DATA_DIR]
     #[arg(long, env = "CLOUDINARY_URL", hide_env_values = true)]
     pub cloudinary_url: Option<String>,
     /// Mail goes out by Resend, with this API key; needs MAIL_FROM [default: mail goes to the log]
@@ -141,6 +143,7 @@ pub struct Settings {
     pub public_url: String,
     pub shield: bool,
     pub mail: MailSettings,
+    pub cloudinary: Option<CloudinaryImages>,
 }
 
 /// What goes out by mail, and how.
@@ -225,11 +228,7 @@ impl Args {
     /// # Errors
     /// [`BadSetting`] names the first one that can't be used.
     pub fn check(&self) -> Result<Settings, BadSetting> {
-        for (name, value) in [
-            ("CLOUDINARY_URL", &self.cloudinary_url),
-            ("ARCJET_KEY", &self.arcjet_key),
-            ("REDIS_URL", &self.redis_url),
-        ] {
+        for (name, value) in [("ARCJET_KEY", &self.arcjet_key), ("REDIS_URL", &self.redis_url)] {
             if given(value).is_some() {
                 return bad(name, "this version does not have that yet; leave it out");
             }
@@ -285,6 +284,11 @@ impl Args {
             public_url: given(&self.public_url).unwrap_or_default().to_owned(),
             shield: choice("SHIELD", given(&self.shield), &[("on", true), ("off", false)], true)?,
             mail,
+            cloudinary: given(&self.cloudinary_url)
+                .map(|url| {
+                    CloudinaryImages::from_url(url).or_else(|error| bad("CLOUDINARY_URL", error.to_string()))
+                })
+                .transpose()?,
         })
     }
 
@@ -482,6 +486,7 @@ mod tests {
             ("RESEND_BASE_URL", Args { resend_base_url: some("127.0.0.1"), ..mail() }),
             ("CLIENT_URL", Args { client_url: some("chat.example.org"), ..base() }),
             ("VERIFY_EMAILS", Args { verify_emails: some("yes"), ..base() }),
+            ("CLOUDINARY_URL", Args { cloudinary_url: some("https://key:secret@cloud"), ..base() }),
             ("VERIFY_EMAILS", Args { verify_emails: some("on"), host: some("0.0.0.0"), ..base() }),
         ] {
             assert_eq!(refused(&args), name);

@@ -45,6 +45,9 @@ pub async fn service(settings: &Settings) -> Result<ChatService, BuildError> {
         tracing::warn!("SHIELD=off: no rate limit and no bot check. For load tests only.");
         builder = builder.shield(NoShield);
     }
+    if let Some(cloudinary) = &settings.cloudinary {
+        builder = builder.images(cloudinary.clone());
+    }
     let mail = &settings.mail;
     if let Some(resend) = &mail.resend {
         builder = builder.mailer(resend.clone());

@@ -1,0 +1,236 @@
+//! Pictures on [Cloudinary](https://cloudinary.com), by its REST API for uploads.
+//!
+//! By hand and not by the crate `cloudinary` 0.8: its address can't be set, it waits without end, it does not look at
+//! statuses, signs with SHA-1 only, and takes a picture as a path, a URL or a data URL.
+
+mod form;
+mod settings;
+mod sign;
+mod url;
+
+use std::{fmt, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{Request, Response, StatusCode, header};
+use http_body_util::Full;
+use serde_json::Value;
+
+pub use self::settings::{CloudinaryUrlError, SignatureAlgorithm};
+use self::{form::Form, settings::Account};
+use super::{CheckedImage, ImagePurpose, ImageStore, ImageStoreError};
+use crate::{
+    BoxError, Timestamp,
+    outbound::{self, HttpClient, OutboundError},
+    random,
+};
+
+/// A person waits for it.
+const TIMEOUT: Duration = Duration::from_secs(15);
+const AVATAR: u32 = 512;
+/// Characters of what Cloudinary says that go into an error.
+const SENTENCE: usize = 200;
+
+/// Keeps pictures on Cloudinary.
+///
+/// A picture gets a name that nobody can guess, in a folder (`chat` by default), and its `secure_url` is what people
+/// see. The picture of a profile is cut square around what Cloudinary takes for its subject, and scaled down to 512
+/// pixels, as it is stored; a picture in a message stays as it is.
+///
+/// What people get, by what Cloudinary does:
+///
+/// | Cloudinary | sending a picture, or a new one for a profile | removing one |
+/// |---|---|---|
+/// | is down, answers garbage, 401, 500 or anything that it should not | 503 `unavailable`, nothing is sent or changed | tried again for 14 days |
+/// | answers 420 or 429 | the same, with its `Retry-After` | no sooner than that |
+/// | is slow | the same, after 15 s | tried again |
+///
+/// Messages without a picture go on. Where it is not known whether an upload arrived, it is removed a little later.
+#[derive(Clone)]
+pub struct CloudinaryImages {
+    account: Account,
+    http: HttpClient,
+    folder: String,
+    avatar: u32,
+    timeout: Duration,
+}
+
+impl fmt::Debug for CloudinaryImages {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CloudinaryImages")
+            .field("cloud", &self.account.cloud)
+            .field("folder", &self.folder)
+            .finish_non_exhaustive()
+    }
+}
+
+impl CloudinaryImages {
+    /// From a `CLOUDINARY_URL` as Cloudinary shows it: `cloudinary://key:secret@cloud`. Of the options that may follow,
+    /// these are known: `upload_prefix` (where the API is; `https://api.cloudinary.com`), `signature_algorithm`
+    /// (`sha1` or `sha256`), `secure_distribution` (a host of one's own for pictures, also as path). Others change how
+    /// pictures are linked, and are left out.
+    ///
+    /// # Errors
+    /// [`CloudinaryUrlError`] says what is wrong with it, without showing it.
+    pub fn from_url(url: &str) -> Result<Self, CloudinaryUrlError> {
+        let account = Account::parse(url)?;
+        let http = HttpClient::new().map_err(CloudinaryUrlError::Tls)?;
+        Ok(Self { account, http, folder: "chat".to_owned(), avatar: AVATAR, timeout: TIMEOUT })
+    }
+
+    /// The folder for pictures; letters, digits, `-`, `_` and `/` between names. What has other characters counts as
+    /// `chat`, the default.
+    #[must_use]
+    pub fn with_folder(mut self, folder: &str) -> Self {
+        let is_name = |name: &str| {
+            !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+        };
+        let folder = Some(folder).filter(|folder| folder.split('/').all(is_name));
+        folder.unwrap_or("chat").clone_into(&mut self.folder);
+        self
+    }
+
+    /// How requests are signed; SHA-1 by default, as Cloudinary's own clients do it.
+    #[must_use]
+    pub const fn with_signature_algorithm(mut self, algorithm: SignatureAlgorithm) -> Self {
+        self.account.algorithm = algorithm;
+        self
+    }
+
+    /// Width and height of pictures of profiles, in pixels; 512 by default. Smaller ones are not made larger.
+    #[must_use]
+    pub const fn with_avatar_size(mut self, pixels: u32) -> Self {
+        self.avatar = pixels;
+        self
+    }
+
+    /// How long one request may take; 15 s by default.
+    #[must_use]
+    pub const fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    async fn call(&self, action: &str, form: Form) -> Result<Value, Failed> {
+        let url = format!("{}/v1_1/{}/image/{action}", self.account.base, self.account.cloud);
+        let request = Request::post(url)
+            .header(header::CONTENT_TYPE, form.content_type())
+            .header(header::ACCEPT, "application/json")
+            .header(header::USER_AGENT, concat!("chat-core/", env!("CARGO_PKG_VERSION")))
+            .body(Full::new(form.finish()))
+            .map_err(|error| Failed::definite(error.into()))?;
+        let answer = self.http.send(request, self.timeout).await.map_err(Failed::from)?;
+        read(&answer)
+    }
+
+    /// A form with these parameters, which are signed, and what proves them.
+    fn signed(&self, mut parameters: Vec<(&'static str, String)>) -> Form {
+        parameters.push(("timestamp", (Timestamp::now().as_millis() / 1000).to_string()));
+        let signature = sign::signature(&parameters, &self.account.secret, self.account.algorithm);
+        let mut form = Form::new();
+        for (name, value) in &parameters {
+            form.text(name, value);
+        }
+        form.text("api_key", &self.account.key);
+        form.text("signature", &signature);
+        form
+    }
+
+    fn transformation(&self, purpose: ImagePurpose) -> Option<String> {
+        let side = self.avatar;
+        // Two steps: the first makes it square, the second smaller where it is larger. One that fills a square of this
+        // size would make small ones larger.
+        (purpose == ImagePurpose::Profile).then(|| format!("ar_1.0,c_crop,g_auto/c_limit,h_{side},w_{side}"))
+    }
+}
+
+#[async_trait]
+impl ImageStore for CloudinaryImages {
+    async fn put(&self, image: CheckedImage, purpose: ImagePurpose) -> Result<String, ImageStoreError> {
+        let name = random::name::<16>();
+        let extension = image.format().extension();
+        let mut parameters = vec![
+            ("folder", self.folder.clone()),
+            ("overwrite", "0".to_owned()),
+            ("public_id", name.clone()),
+        ];
+        parameters.extend(self.transformation(purpose).map(|steps| ("transformation", steps)));
+        let mut form = self.signed(parameters);
+        form.file("file", &format!("{name}.{extension}"), image.format().content_type(), &image.into_bytes());
+        let public_id = format!("{}/{name}", self.folder);
+        let leftover = || Some(self.account.url(&public_id, extension));
+        let answer = self.call("upload", form).await.map_err(|failed| ImageStoreError {
+            leftover: failed.may_be_done.then(leftover).flatten(),
+            ..failed.into()
+        })?;
+        let url = answer["secure_url"].as_str().unwrap_or_default();
+        if self.account.public_id(url).as_deref() == Some(&public_id) {
+            return Ok(url.to_owned());
+        }
+        let error = ImageStoreError::new("Cloudinary took the picture and did not say where it is");
+        Err(ImageStoreError { leftover: leftover(), ..error })
+    }
+
+    /// Removes a picture of this account, also one that another application put there. Of URLs elsewhere nothing
+    /// happens.
+    async fn remove(&self, url: &str) -> Result<(), ImageStoreError> {
+        let Some(public_id) = self.account.public_id(url) else { return Ok(()) };
+        let form = self.signed(vec![("invalidate", "true".to_owned()), ("public_id", public_id)]);
+        let answer = self.call("destroy", form).await.map_err(ImageStoreError::from)?;
+        match answer["result"].as_str() {
+            Some("ok" | "not found") => Ok(()),
+            other => {
+                let result: String = other.unwrap_or_default().chars().take(SENTENCE).collect();
+                Err(ImageStoreError::new(format!("Cloudinary did not remove the picture: {result:?}")))
+            }
+        }
+    }
+}
+
+/// What a call came to when it did not go well.
+#[derive(Debug)]
+struct Failed {
+    source: BoxError,
+    /// Whether it may have been done all the same.
+    may_be_done: bool,
+    retry_after: Option<Duration>,
+}
+
+impl Failed {
+    fn definite(source: BoxError) -> Self {
+        Self { source, may_be_done: false, retry_after: None }
+    }
+}
+
+impl From<OutboundError> for Failed {
+    fn from(error: OutboundError) -> Self {
+        let may_be_done = !matches!(error, OutboundError::Connect(_));
+        Self { source: error.into(), may_be_done, retry_after: None }
+    }
+}
+
+impl From<Failed> for ImageStoreError {
+    fn from(failed: Failed) -> Self {
+        Self { source: failed.source, retry_after: failed.retry_after, leftover: None }
+    }
+}
+
+/// The answer, if it is one.
+fn read(answer: &Response<Bytes>) -> Result<Value, Failed> {
+    let status = answer.status();
+    let body: Option<Value> = serde_json::from_slice(answer.body()).ok().filter(Value::is_object);
+    if status == StatusCode::OK {
+        let garbage =
+            || Failed { may_be_done: true, ..Failed::definite("Cloudinary answered no JSON".into()) };
+        return body.ok_or_else(garbage);
+    }
+    let said = body.as_ref().and_then(|body| body["error"]["message"].as_str()).unwrap_or_default();
+    // What was signed, which it repeats when the signature is wrong, is nobody's business.
+    let said = said.split("String to sign").next().unwrap_or_default();
+    let said: String = said.chars().filter(|c| !c.is_control()).take(SENTENCE).collect();
+    Err(Failed {
+        source: format!("Cloudinary answered {}: {said}", status.as_u16()).into(),
+        may_be_done: status.is_server_error() || status.is_success(),
+        retry_after: outbound::retry_after(answer.headers()),
+    })
+}
