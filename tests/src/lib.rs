@@ -27,6 +27,7 @@ mod raw;
 mod reply;
 mod secrets;
 mod server;
+mod stand_in;
 mod target;
 mod token;
 mod wait;
@@ -46,6 +47,7 @@ pub use self::{
     reply::{Fetched, Reply},
     secrets::SECRETS,
     server::Server,
+    stand_in::StandIn,
     target::{Target, build_program},
     token::{claims, sign_hs256, sign_hs512, unsigned},
     wait::{DEADLINE, next_millisecond, until},
