@@ -55,8 +55,13 @@ impl StandIn {
 
     /// How it behaves from now on.
     pub async fn mode(&self, mode: Value) {
-        let reply = self.http.post(format!("{}/__mode", self.url)).json(&mode).send().await.unwrap();
-        assert!(reply.status().is_success(), "{mode}: {}", reply.status());
+        self.control("__mode", &mode).await;
+    }
+
+    /// One of its further control routes.
+    pub async fn control(&self, route: &str, body: &Value) {
+        let reply = self.http.post(format!("{}/{route}", self.url)).json(body).send().await.unwrap();
+        assert!(reply.status().is_success(), "{route} {body}: {}", reply.status());
     }
 
     /// What it was asked so far.

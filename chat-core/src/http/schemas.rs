@@ -311,7 +311,8 @@ fn headers() -> Value {
         },
         "RateLimit": text("What is left and until when (draft-ietf-httpapi-ratelimit-headers)."),
         "RateLimit-Policy": text("Requests and window of the limit (draft-ietf-httpapi-ratelimit-headers)."),
-        "Set-Cookie": text("The cookie `jwt`; after a logout empty and expired."),
+        "Set-Cookie": text("The cookie `jwt`; after a logout empty and expired. At a sign-in a second one, `device`, by which the \
+             device is told from those of strangers who guess at the account."),
         "WWW-Authenticate": text("`Bearer`."),
     })
 }

@@ -19,7 +19,7 @@ use http_body_util::{Either, Full};
 use hyper::body::{Body, Bytes, Incoming};
 use tower::{Service, ServiceExt};
 
-use crate::metrics::Metrics;
+use crate::{metrics::Metrics, pages};
 
 /// What a server serves: a tower service, as every framework can make of an application.
 pub trait App:
@@ -41,7 +41,8 @@ where
     type Body = B;
 }
 
-/// An application and, beside it, `/healthz`, `/readyz` and `/metrics`. Each request is logged and counted.
+/// An application and, beside it, `/healthz`, `/readyz`, `/metrics`, and the pages that links in mails lead to. Each
+/// request is logged and counted.
 #[derive(Debug, Clone)]
 pub struct Operated<A> {
     app: A,
@@ -67,7 +68,7 @@ impl<A: App> Operated<A> {
         let id = request_id();
         let metrics = self.metrics.clone();
         let mut response = match path {
-            Some(path) if OWN.contains(&path) => {
+            Some(path) if OWN.contains(&path) || pages::PATHS.contains(&path) => {
                 operate(&self.chat, &metrics, &method, path).await.map(Either::Left)
             }
             _ => self.app.oneshot(request).await.unwrap_or_else(|never| match never {}).map(Either::Right),
@@ -102,7 +103,7 @@ impl<A: App> Service<Request<Incoming>> for Operated<A> {
     }
 }
 
-/// The answer to one of our [`OWN`] paths.
+/// The answer to one of our [`OWN`] paths, or a page.
 async fn operate(
     chat: &ChatService,
     metrics: &Metrics,
@@ -111,6 +112,9 @@ async fn operate(
 ) -> Response<Full<Bytes>> {
     if !matches!(*method, Method::GET | Method::HEAD) {
         return error_response(&Error::MethodNotAllowed("GET, HEAD".to_owned()));
+    }
+    if let Some(page) = pages::page(path) {
+        return page;
     }
     let text = "text/plain; charset=utf-8";
     let (kind, body) = match path {
@@ -128,7 +132,8 @@ async fn operate(
 
 /// What stands for this path in figures, whose number is bounded: clients can make up any number of paths.
 fn template(path: &str) -> Option<&'static str> {
-    let mut fixed = OWN.into_iter().chain(SocketIoDoor::PATHS).chain([WebSocketDoor::PATH]);
+    let mut fixed =
+        OWN.into_iter().chain(pages::PATHS).chain(SocketIoDoor::PATHS).chain([WebSocketDoor::PATH]);
     fixed.find(|fixed| *fixed == path).or_else(|| HttpDoor::path_template(path))
 }
 

@@ -6,6 +6,7 @@ mod run;
 pub mod drain;
 pub mod logs;
 pub mod metrics;
+mod pages;
 pub mod serve;
 pub mod settings;
 pub mod start;

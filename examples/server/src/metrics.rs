@@ -32,6 +32,9 @@ struct Inner {
     users_online: Gauge,
     events: Counter<u64, AtomicU64>,
     closed_slow: Counter<u64, AtomicU64>,
+    outbox_done: Counter<u64, AtomicU64>,
+    outbox_failed: Counter<u64, AtomicU64>,
+    outbox_given_up: Counter<u64, AtomicU64>,
     chat: ChatService,
 }
 
@@ -47,6 +50,9 @@ impl Metrics {
             users_online: Gauge::default(),
             events: Counter::default(),
             closed_slow: Counter::default(),
+            outbox_done: Counter::default(),
+            outbox_failed: Counter::default(),
+            outbox_given_up: Counter::default(),
             chat: chat.clone(),
         };
         {
@@ -66,6 +72,17 @@ impl Metrics {
                 "Closed for reading too slowly",
                 inner.closed_slow.clone(),
             );
+            r.register(
+                "chat_outbox_done",
+                "Mails handed over, and pictures removed",
+                inner.outbox_done.clone(),
+            );
+            r.register(
+                "chat_outbox_failed",
+                "Attempts at that which failed; most are made again",
+                inner.outbox_failed.clone(),
+            );
+            r.register("chat_outbox_given_up", "Mails and removals given up", inner.outbox_given_up.clone());
         }
         Self(Arc::new(inner))
     }
@@ -87,6 +104,9 @@ impl Metrics {
         // Under the lock, so that two pages at once do not add the same difference twice.
         raise(&self.0.events, stats.events_delivered);
         raise(&self.0.closed_slow, stats.slow_connections_closed);
+        raise(&self.0.outbox_done, stats.outbox_done);
+        raise(&self.0.outbox_failed, stats.outbox_failed);
+        raise(&self.0.outbox_given_up, stats.outbox_given_up);
         let mut page = String::new();
         // Writing to a String does not fail.
         let _ = encode(&mut page, &registry);

@@ -43,13 +43,17 @@ fn try_run<A: App>(app: impl FnOnce(&ChatService) -> A) -> Result<(), Failure> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(listen(settings, app))
 }
 
-async fn listen<A: App>(settings: Settings, app: impl FnOnce(&ChatService) -> A) -> Result<(), Failure> {
+async fn listen<A: App>(mut settings: Settings, app: impl FnOnce(&ChatService) -> A) -> Result<(), Failure> {
     let address = SocketAddr::new(settings.host, settings.port);
     let listener = TcpListener::bind(address)
         .await
         .map_err(|error| format!("HOST and PORT can't be used: {address}: {error}"))?;
-    let chat = start::service(&settings).await?;
     let address = listener.local_addr()?;
+    // Where nobody else can be meant: the pages that links lead to are here.
+    if address.ip().is_loopback() && !settings.public_url.contains("://") {
+        settings.mail.client_url.get_or_insert_with(|| format!("http://{address}"));
+    }
+    let chat = start::service(&settings).await?;
     #[allow(clippy::print_stdout, reason = "whoever started it wants to know, whatever is logged")]
     {
         println!("listening on http://{address}");

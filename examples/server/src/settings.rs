@@ -85,9 +85,13 @@ pub struct Args {
     /// Where Resend is, for a proxy in between [default: https://api.resend.com]
     #[arg(long, env = "RESEND_BASE_URL", hide_env_values = true)]
     pub resend_base_url: Option<String>,
-    /// Where people open the application: links in mails lead there [default: PUBLIC_URL, if that is a URL]
+    /// Where people open the application: links in mails lead to `/reset-password` and `/verify-email` there [default:
+    /// PUBLIC_URL, if that is a URL; on loopback this server, which has these pages]
     #[arg(long, env = "CLIENT_URL")]
     pub client_url: Option<String>,
+    /// `on`: nobody signs in before they opened a link in a mail to them [default: off]
+    #[arg(long, env = "VERIFY_EMAILS")]
+    pub verify_emails: Option<String>,
     /// The name of the application in mails [default: Chat]
     #[arg(long, env = "APP_NAME")]
     pub app_name: Option<String>,
@@ -146,6 +150,7 @@ pub struct MailSettings {
     pub resend: Option<ResendMailer>,
     pub client_url: Option<String>,
     pub app_name: Option<String>,
+    pub verify: bool,
 }
 
 /// Where messages and users are kept.
@@ -255,6 +260,12 @@ impl Args {
         if same_site == SameSite::None && !secure {
             return bad("COOKIE_SAME_SITE", "`none` needs COOKIE_SECURE=true: browsers refuse it otherwise");
         }
+        let mail = self.mail()?;
+        let has_client =
+            mail.client_url.is_some() || given(&self.public_url).is_some_and(|url| url.contains("://"));
+        if mail.verify && !has_client && !host.is_loopback() {
+            return bad("VERIFY_EMAILS", "`on` needs CLIENT_URL, where the links lead");
+        }
         let origins: Vec<_> = list(&self.allowed_origins).collect();
         let proxies = list(&self.trusted_proxies).map(network).collect::<Result<Vec<_>, _>>()?;
         Ok(Settings {
@@ -273,7 +284,7 @@ impl Args {
                 .cookie_same_site(same_site),
             public_url: given(&self.public_url).unwrap_or_default().to_owned(),
             shield: choice("SHIELD", given(&self.shield), &[("on", true), ("off", false)], true)?,
-            mail: self.mail()?,
+            mail,
         })
     }
 
@@ -308,7 +319,10 @@ impl Args {
         {
             return bad("CLIENT_URL", "it is not an http or https URL");
         }
-        Ok(MailSettings { resend, client_url, app_name: given(&self.app_name).map(str::to_owned) })
+        let app_name = given(&self.app_name).map(str::to_owned);
+        let switch = [("on", true), ("off", false)];
+        let verify = choice("VERIFY_EMAILS", given(&self.verify_emails), &switch, false)?;
+        Ok(MailSettings { resend, client_url, app_name, verify })
     }
 
     fn legacy(&self) -> Result<Legacy, BadSetting> {
@@ -467,6 +481,8 @@ mod tests {
             ("RESEND_BASE_URL", Args { resend_base_url: some("http://127.0.0.1"), ..base() }),
             ("RESEND_BASE_URL", Args { resend_base_url: some("127.0.0.1"), ..mail() }),
             ("CLIENT_URL", Args { client_url: some("chat.example.org"), ..base() }),
+            ("VERIFY_EMAILS", Args { verify_emails: some("yes"), ..base() }),
+            ("VERIFY_EMAILS", Args { verify_emails: some("on"), host: some("0.0.0.0"), ..base() }),
         ] {
             assert_eq!(refused(&args), name);
         }

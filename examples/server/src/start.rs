@@ -54,7 +54,12 @@ pub async fn service(settings: &Settings) -> Result<ChatService, BuildError> {
     }
     if let Some(url) = &mail.client_url {
         builder = builder.client_url(url);
+    } else if !settings.public_url.contains("://") {
+        tracing::warn!(
+            "without CLIENT_URL links in mails lead nowhere: nobody can set a forgotten password anew"
+        );
     }
+    builder = builder.verify_emails(mail.verify);
     if settings.has_foreign_origins && settings.public_url.is_empty() {
         tracing::warn!(
             "ALLOWED_ORIGINS without PUBLIC_URL: pages of other origins get pictures as paths, not URLs"
