@@ -1,9 +1,9 @@
 // Resend's POST /emails as its documentation has it, for tests; every mail is compared with what Resend's own npm
 // package sends for the same input.
 //
-//   node resend-stand-in.mjs [api-key]    prints `listening on http://127.0.0.1:PORT`; ends when its stdin is closed
+//   node resend-stand-in.mjs [api-key [port]]    prints `listening on http://127.0.0.1:PORT`; ends when its stdin is closed
 //
-//   POST /__mode     {"mode", "times"?}: how it behaves, from now on or that many times
+//   POST /__mode     {"mode", "times"?, …}: how it behaves, from now on or that many times
 //     ok                  takes the mail
 //     slow                takes it, and answers after 30 s
 //     hold                takes it at POST /__release, and answers then
@@ -12,11 +12,11 @@
 //     garbage             200 with something that is not JSON
 //     unauthorized        401, the key is not accepted
 //     unverified          403, the sender's domain is not verified
-//     limited             429 with Retry-After: 1
+//     limited             429 with Retry-After: `retryAfter`, or 1
 //     broken              500
 //     refused             422, the address is not accepted
 //   POST /__release  lets go of what is held
-//   GET  /__log      the list of requests: `key`, `mode`, `mail`, `status` (`null`: hung up or not answered yet),
+//   GET  /__log      the list of requests: `at` (ms), `key`, `mode`, `mail`, `status` (`null`: not answered),
 //                    `isAccepted` (a mail goes out because of this request), `differences` (from the npm package)
 import { randomUUID } from 'node:crypto';
 import { createServer } from 'node:http';
@@ -82,7 +82,7 @@ const isMailbox = (value) => typeof value === 'string' && ADDRESS.test(/<([^<>]*
 const refusals = {
   unauthorized: () => failure(401, 'invalid_api_key', 'API key is invalid'),
   unverified: () => failure(403, 'validation_error', 'The example.org domain is not verified.'),
-  limited: () => failure(429, 'rate_limit_exceeded', 'Too many requests.', { 'retry-after': '1' }),
+  limited: ({ retryAfter = 1 }) => failure(429, 'rate_limit_exceeded', 'Too many requests.', { 'retry-after': `${retryAfter}` }),
   broken: () => failure(500, 'application_error', 'An unexpected error occurred.'),
   refused: () => failure(422, 'validation_error', 'Invalid `to` field.'),
 };
@@ -126,7 +126,7 @@ async function accept({ headers, body }, entry, work) {
 
 /** The mode that is on now; one that has a number of times is used up by that. */
 function next() {
-  const current = mode.mode;
+  const current = mode;
   if (mode.times !== undefined && --mode.times <= 0) mode = { mode: 'ok' };
   return current;
 }
@@ -138,7 +138,16 @@ async function emails(request, response) {
   try {
     received.body = JSON.parse(raw);
   } catch { /* A fault, below. */ }
-  const entry = { key: received.headers['idempotency-key'], mode: next(), mail: received.body, status: null, isAccepted: false, differences: [] };
+  const current = next();
+  const entry = {
+    at: Date.now(),
+    key: received.headers['idempotency-key'],
+    mode: current.mode,
+    mail: received.body,
+    status: null,
+    isAccepted: false,
+    differences: [],
+  };
   const wrong = fault(received);
   if (received.body) entry.differences = await differences(received).catch((error) => [String(error)]);
   log.push(entry);
@@ -152,7 +161,7 @@ async function emails(request, response) {
     slow: () => new Promise((resolve) => setTimeout(resolve, SLOW)),
     hold: () => new Promise((resolve) => held.push(resolve)),
   }[entry.mode];
-  const answer = wrong ?? refusals[entry.mode]?.() ?? await accept(received, entry, work?.());
+  const answer = wrong ?? refusals[entry.mode]?.(current) ?? await accept(received, entry, work?.());
   if (entry.mode === 'accept-then-hangup') return request.socket.destroy();
   // Nobody may be there any more.
   if (response.destroyed) return;
@@ -194,5 +203,5 @@ const server = createServer((request, response) => {
 
 process.stdin.resume().on('end', () => process.exit());
 await new Promise((resolve) => capture.listen(0, '127.0.0.1', resolve));
-await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+await new Promise((resolve) => server.listen(Number(process.argv[3] ?? 0), '127.0.0.1', resolve));
 console.log(`listening on http://127.0.0.1:${server.address().port}`);
