@@ -87,7 +87,8 @@ impl HttpClient {
 /// # Errors
 /// A sentence that says why it can't be used.
 pub(crate) fn base_url(url: &str) -> Result<String, String> {
-    let parsed = Url::parse(url).map_err(|error| format!("`{url}` is not a URL: {error}"))?;
+    // Not shown: a password may be in it.
+    let parsed = Url::parse(url).map_err(|error| format!("it is not a URL: {error}"))?;
     if !matches!(parsed.scheme(), "http" | "https") || parsed.host_str().is_none_or(str::is_empty) {
         return Err("it must be an http or https URL".to_owned());
     }
@@ -97,13 +98,14 @@ pub(crate) fn base_url(url: &str) -> Result<String, String> {
     Ok(parsed.as_str().trim_end_matches('/').to_owned())
 }
 
-/// How long the service asks us to wait (RFC 9110, section 10.2.3): seconds, or a date.
+/// How long the service asks us to wait (RFC 9110, section 10.2.3): seconds, or a date. At most a day.
 pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = value.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    httpdate::parse_http_date(value).ok()?.duration_since(SystemTime::now()).ok()
+    let wait = match value.parse() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => httpdate::parse_http_date(value).ok()?.duration_since(SystemTime::now()).ok()?,
+    };
+    Some(wait.min(Duration::from_secs(24 * 3600)))
 }
 
 #[cfg(test)]
@@ -135,6 +137,7 @@ mod tests {
         let of =
             |value: &str| retry_after(&HeaderMap::from_iter([(header::RETRY_AFTER, value.parse().unwrap())]));
         assert_eq!(of("7"), Some(Duration::from_secs(7)));
+        assert_eq!(of("18446744073709551615"), Some(Duration::from_secs(86_400)));
         let date = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(100));
         assert!(of(&date).is_some_and(|wait| (90..=100).contains(&wait.as_secs())));
         assert_eq!((of("soon"), of("Thu, 01 Jan 1970 00:00:00 GMT"), of("-1")), (None, None, None));

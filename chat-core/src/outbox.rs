@@ -272,8 +272,13 @@ async fn run(shared: Arc<Shared>, entry: OutboxEntry) -> Option<Instant> {
             return None;
         }
     };
-    let end = timeout(ATTEMPT, perform(&shared, &entry, &job)).await;
-    match end.unwrap_or_else(End::later) {
+    // One that was left for so long by a service that was down: who would send it twice may have forgotten its key.
+    let end = if Timestamp::now() > job.until(entry.created_at) {
+        End::GivenUp("it is too late for it".into())
+    } else {
+        timeout(ATTEMPT, perform(&shared, &entry, &job)).await.unwrap_or_else(End::later)
+    };
+    match end {
         End::Done => {
             outbox.done.fetch_add(1, Relaxed);
             outbox.note_end(&entry).await;

@@ -1,0 +1,389 @@
+//! [Arcjet](https://arcjet.com) decides who may come in.
+
+mod cache;
+mod health;
+mod protocol;
+mod rules;
+
+use std::{
+    fmt,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, StatusCode, header};
+use http_body_util::Full;
+use serde_json::Value;
+use tokio::sync::{Semaphore, mpsc};
+
+pub use self::rules::{ArcjetEmail, ArcjetRule};
+use self::{
+    cache::Cache,
+    health::{Change, Health},
+};
+use super::{AccountAction, AccountVisit, InProcessShield, Shield, ShieldStats, Verdict, Visit, VisitClass};
+use crate::{
+    BoxError,
+    outbound::{self, HttpClient},
+};
+
+const BASE_URL: &str = "https://decide.arcjet.com";
+/// Everybody waits for it.
+const TIMEOUT: Duration = Duration::from_millis(500);
+/// Questions at once; past that the embedded shield decides alone.
+const AT_ONCE: usize = 256;
+/// Reports that wait.
+const REPORTS: usize = 256;
+/// A report may take longer: nobody waits for it.
+const REPORTING: Duration = Duration::from_secs(5);
+
+/// A setting that [`ArcjetShield`] can't be made of. Shows no secret.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ArcjetSettingsError {
+    /// The key.
+    #[error("it is not a key of a site, such as `ajkey_…`")]
+    Key,
+    /// The base URL.
+    #[error("the base URL: {0}")]
+    BaseUrl(String),
+    /// There is no TLS to be had.
+    #[error("there is no TLS")]
+    Tls(#[source] BoxError),
+}
+
+/// The guard that asks Arcjet, by its Decide API.
+///
+/// The embedded guard goes first, with its own limits; what it refuses is not asked about, and reported. Then Arcjet is asked
+/// once for each request and for each socket that opens, and not for events on an open socket. Of a request it gets
+/// address, method, host, path, query and headers, for a sign-up the e-mail as well; never a body, a cookie or an
+/// `Authorization`.
+///
+/// | Arcjet says | people get |
+/// |---|---|
+/// | a rate limit is over | 429 `rate_limited`, `Retry-After` until it is reset |
+/// | a bot | 403 `bot_denied` |
+/// | an attack, an e-mail that is not wanted, anything else | 403 `forbidden`, with a sentence |
+///
+/// A refusal with a `ttl` holds that long without another question, for the same address, user agent, user and e-mail.
+///
+/// **It fails open to the embedded guard**: where Arcjet is down, slower than half a second (a whole one for a sign-up),
+/// says 401, 429 or 500, or something that is no decision, the embedded guard's word counts. After three failures in a
+/// row it is not asked for 5 s, or for as long as its `Retry-After` says, and then by one request until it answers;
+/// so an outage costs some requests half a second and the others nothing. The log says when it begins and ends, and
+/// [`ShieldStats`] count it.
+#[derive(Clone)]
+pub struct ArcjetShield {
+    asker: Arc<Asker>,
+    local: Arc<InProcessShield>,
+    rules: Arc<[ArcjetRule]>,
+    is_live: bool,
+}
+
+/// What clones share.
+struct Asker {
+    http: HttpClient,
+    base: String,
+    authorization: HeaderValue,
+    timeout: Duration,
+    cache: Cache,
+    health: Health,
+    places: Semaphore,
+    reports: OnceLock<mpsc::Sender<Value>>,
+    asked: AtomicU64,
+    cached: AtomicU64,
+    fallbacks: AtomicU64,
+    reports_dropped: AtomicU64,
+}
+
+impl fmt::Debug for ArcjetShield {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ArcjetShield").field("rules", &self.rules).field("local", &self.local).finish_non_exhaustive()
+    }
+}
+
+impl ArcjetShield {
+    /// Asks with the key of a site (`ajkey_…`), by the default rules: attacks; bots but search engines and programs
+    /// that say what they are; 600 requests a minute from one address; and at sign-up no e-mail that is disposable or
+    /// takes no mail.
+    ///
+    /// # Errors
+    /// [`ArcjetSettingsError`]: it is no such key, or there is no TLS.
+    pub fn new(key: &str) -> Result<Self, ArcjetSettingsError> {
+        let is_key = key.len() > "ajkey_".len() && key.starts_with("ajkey_") && key.bytes().all(|b| b.is_ascii_graphic());
+        let authorization = Some(key).filter(|_| is_key).ok_or(ArcjetSettingsError::Key)?;
+        let mut authorization =
+            HeaderValue::try_from(format!("Bearer {authorization}")).map_err(|_| ArcjetSettingsError::Key)?;
+        authorization.set_sensitive(true);
+        let asker = Asker {
+            http: HttpClient::new().map_err(ArcjetSettingsError::Tls)?,
+            base: BASE_URL.to_owned(),
+            authorization,
+            timeout: TIMEOUT,
+            cache: Cache::default(),
+            health: Health::default(),
+            places: Semaphore::new(AT_ONCE),
+            reports: OnceLock::new(),
+            asked: AtomicU64::new(0),
+            cached: AtomicU64::new(0),
+            fallbacks: AtomicU64::new(0),
+            reports_dropped: AtomicU64::new(0),
+        };
+        let local = Arc::new(InProcessShield::default());
+        Ok(Self { asker: Arc::new(asker), local, rules: rules::defaults().into(), is_live: true })
+    }
+
+    /// Where Arcjet is, for a proxy in between; `https://decide.arcjet.com` by default.
+    ///
+    /// # Errors
+    /// [`ArcjetSettingsError::BaseUrl`]: not an http or https URL, or one with a user, query or fragment.
+    pub fn with_base_url(mut self, url: &str) -> Result<Self, ArcjetSettingsError> {
+        let base = outbound::base_url(url).map_err(ArcjetSettingsError::BaseUrl)?;
+        self.change(|asker| asker.base = base);
+        Ok(self)
+    }
+
+    /// How long a question may take; 500 ms by default, and twice as long for a sign-up, whose e-mail Arcjet looks up.
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.change(|asker| asker.timeout = timeout);
+        self
+    }
+
+    /// What Arcjet is asked to look at, in the place of the default rules.
+    #[must_use]
+    pub fn with_rules(mut self, rules: impl Into<Vec<ArcjetRule>>) -> Self {
+        self.rules = rules.into().into();
+        self
+    }
+
+    /// Arcjet only notes what it would refuse; the embedded guard goes on refusing.
+    #[must_use]
+    pub const fn with_dry_run(mut self) -> Self {
+        self.is_live = false;
+        self
+    }
+
+    /// The embedded guard that goes first, and decides when Arcjet does not; with its default limits unless it is
+    /// given.
+    #[must_use]
+    pub fn with_local(mut self, local: InProcessShield) -> Self {
+        self.local = Arc::new(local);
+        self
+    }
+
+    /// Settings are made before there are clones; a clone keeps those that it has.
+    fn change(&mut self, change: impl FnOnce(&mut Asker)) {
+        if let Some(asker) = Arc::get_mut(&mut self.asker) {
+            change(asker);
+        }
+    }
+
+    fn messages(&self, with_email: bool) -> Vec<Value> {
+        let rules = self.rules.iter().filter(|rule| with_email || !rule.is_of_email());
+        rules.map(|rule| rule.message(self.is_live)).collect()
+    }
+
+    /// Reports a refusal that Arcjet was not asked about.
+    fn report(&self, visit: &Visit<'_>, email: Option<&str>, verdict: &Verdict, ttl: Duration) {
+        let details = protocol::details(visit, email);
+        self.asker.report(protocol::report(details, self.messages(email.is_some()), verdict, ttl));
+    }
+
+    async fn ask(&self, visit: &Visit<'_>, email: Option<&str>) -> Verdict {
+        let asker = &self.asker;
+        let key = asker.cache.key(visit, email);
+        if let Some((verdict, left)) = asker.cache.get(key) {
+            asker.cached.fetch_add(1, Relaxed);
+            self.report(visit, email, &verdict, left);
+            return verdict;
+        }
+        let message = || protocol::decide(protocol::details(visit, email), self.messages(email.is_some()));
+        match asker.decide(message, email.is_some()).await {
+            Some((verdict, ttl)) => {
+                asker.cache.put(key, &verdict, ttl);
+                verdict
+            }
+            // The embedded guard has let them in.
+            None => Verdict::Allow,
+        }
+    }
+}
+
+#[async_trait]
+impl Shield for ArcjetShield {
+    async fn check(&self, visit: &Visit<'_>) -> Verdict {
+        let verdict = self.local.check(visit).await;
+        if verdict != Verdict::Allow {
+            self.report(visit, None, &verdict, Duration::ZERO);
+            return verdict;
+        }
+        match visit.class {
+            // Many a second; and who they are was asked when the socket opened.
+            VisitClass::SocketEvent => Verdict::Allow,
+            // `check_account` follows, and knows more.
+            VisitClass::Credentials => Verdict::Allow,
+            VisitClass::Request | VisitClass::Connect => self.ask(visit, None).await,
+        }
+    }
+
+    async fn check_account(&self, attempt: &AccountVisit<'_>) -> Verdict {
+        let email = (attempt.action == AccountAction::SignUp).then_some(attempt.email);
+        let verdict = self.local.check_account(attempt).await;
+        if verdict != Verdict::Allow {
+            self.report(&attempt.visit, email, &verdict, Duration::ZERO);
+            return verdict;
+        }
+        self.ask(&attempt.visit, email).await
+    }
+
+    fn stats(&self) -> ShieldStats {
+        let asker = &self.asker;
+        ShieldStats {
+            asked: asker.asked.load(Relaxed),
+            cached: asker.cached.load(Relaxed),
+            fallbacks: asker.fallbacks.load(Relaxed),
+            reports_dropped: asker.reports_dropped.load(Relaxed),
+        }
+    }
+}
+
+impl Asker {
+    /// Arcjet's decision; `None` when there is none, which is counted.
+    async fn decide(&self, message: impl FnOnce() -> Value, with_email: bool) -> Option<(Verdict, Duration)> {
+        let decision = self.try_decide(message, with_email).await;
+        if decision.is_none() {
+            self.fallbacks.fetch_add(1, Relaxed);
+        }
+        decision
+    }
+
+    async fn try_decide(&self, message: impl FnOnce() -> Value, with_email: bool) -> Option<(Verdict, Duration)> {
+        let _place = self.places.try_acquire().ok()?;
+        if !self.health.may_ask() {
+            return None;
+        }
+        let question = Question(Some(&self.health));
+        self.asked.fetch_add(1, Relaxed);
+        let timeout = if with_email { 2 * self.timeout } else { self.timeout };
+        let answer = self.call(protocol::DECIDE, &message(), timeout).await;
+        question.answered();
+        let (error, wait): (BoxError, _) = match answer {
+            Ok(answer) if answer.status() == StatusCode::OK => match protocol::verdict(answer.body()) {
+                Some(decision) => {
+                    if self.health.success() == Change::Back {
+                        tracing::info!("Arcjet decides again");
+                    }
+                    return Some(decision);
+                }
+                None => ("its answer is no decision".into(), None),
+            },
+            Ok(answer) => {
+                let status = answer.status();
+                let hint = match status {
+                    StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => ": it does not know this ARCJET_KEY",
+                    _ => "",
+                };
+                (format!("it answers {}{hint}", status.as_u16()).into(), outbound::retry_after(answer.headers()))
+            }
+            Err(error) => (error, None),
+        };
+        if self.health.failure(wait) == Change::Away {
+            tracing::error!(%error, "Arcjet does not decide; until it does, the embedded shield decides alone");
+        } else {
+            tracing::debug!(%error, "Arcjet did not decide");
+        }
+        None
+    }
+
+    async fn call(&self, path: &str, message: &Value, timeout: Duration) -> Result<Response<Bytes>, BoxError> {
+        let request = Request::post(format!("{}{path}", self.base))
+            .header(header::CONTENT_TYPE, "application/json")
+            .header("connect-protocol-version", "1")
+            .header("connect-timeout-ms", timeout.as_millis().to_string())
+            .header(header::AUTHORIZATION, &self.authorization)
+            .header(header::USER_AGENT, concat!("chat-core/", env!("CARGO_PKG_VERSION")))
+            .body(Full::new(Bytes::from(message.to_string())))?;
+        Ok(self.http.send(request, timeout).await?)
+    }
+
+    /// Sends a report, when there is time; drops it when there is none.
+    fn report(self: &Arc<Self>, report: Value) {
+        let reports = self.reports.get_or_init(|| {
+            let (sender, mut reports) = mpsc::channel::<Value>(REPORTS);
+            let asker = Arc::downgrade(self);
+            tokio::spawn(async move {
+                // It ends with the last clone, whose sender goes with it.
+                while let Some(report) = reports.recv().await {
+                    let Some(asker) = asker.upgrade() else { return };
+                    let sent = match asker.health.may_report() {
+                        true => asker.call(protocol::REPORT, &report, REPORTING).await.is_ok_and(|a| a.status().is_success()),
+                        false => false,
+                    };
+                    if !sent {
+                        asker.reports_dropped.fetch_add(1, Relaxed);
+                    }
+                }
+            });
+            sender
+        });
+        if reports.try_send(report).is_err() {
+            self.reports_dropped.fetch_add(1, Relaxed);
+        }
+    }
+}
+
+/// A question under way. Dropped before there is an answer, because who waited has gone, it lets the next one ask.
+struct Question<'a>(Option<&'a Health>);
+
+impl Question<'_> {
+    fn answered(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Question<'_> {
+    fn drop(&mut self) {
+        if let Some(health) = self.0 {
+            health.given_up();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys() {
+        for bad in ["", "ajkey_", "key", "ajkey_a b", "ajkey_é"] {
+            let error = ArcjetShield::new(bad).unwrap_err();
+            assert!(matches!(error, ArcjetSettingsError::Key) && !error.to_string().contains("a b"));
+        }
+        let shield = ArcjetShield::new("ajkey_secret").unwrap();
+        assert!(!format!("{shield:?}").contains("secret"));
+        assert!(shield.with_base_url("decide.example.org").is_err());
+    }
+
+    #[tokio::test]
+    async fn nobody_there_is_no_reason_to_turn_anybody_away() {
+        // A port that nobody listens on any more.
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        drop(listener);
+        let shield = ArcjetShield::new("ajkey_x").unwrap().with_base_url(&url).unwrap();
+        let visit = Visit { address: Some("192.0.2.1".parse().unwrap()), ..Visit::new(VisitClass::Request) };
+        for _ in 0..10 {
+            assert_eq!(shield.check(&visit).await, Verdict::Allow);
+        }
+        let stats = shield.stats();
+        assert_eq!((stats.asked, stats.fallbacks), (3, 10), "after three failures nobody asks for a while");
+        let crawler = Some("Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)");
+        assert_eq!(shield.check(&Visit { user_agent: crawler, ..visit }).await, Verdict::Bot, "the embedded one decides");
+    }
+}
