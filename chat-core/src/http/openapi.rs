@@ -147,14 +147,14 @@ fn can_answer(endpoint: &Endpoint, code: Code) -> bool {
             Code::InvalidJson | Code::RequestTimeout | Code::PayloadTooLarge | Code::UnsupportedMediaType => {
                 endpoint.body != Body::None
             }
-            Code::BotDenied | Code::RateLimited | Code::Internal => true,
+            Code::BotDenied | Code::Forbidden | Code::RateLimited | Code::Internal => true,
             // Everything else asks the store.
             Code::Unavailable => doc.answer != Answer::Document,
             // A path with another method has no row.
             Code::MethodNotAllowed => false,
             // That is the WebSocket's path.
             Code::UpgradeRequired => false,
-            Code::InvalidCredentials | Code::Forbidden | Code::NotFound | Code::EmailTaken => false,
+            Code::InvalidCredentials | Code::NotFound | Code::EmailTaken => false,
         }
 }
 

@@ -1,8 +1,13 @@
-//! The guard before every request: limits and bots.
+//! The guard before every request: limits, bots, and what scanners send.
 
 mod bots;
+#[cfg(feature = "disposable-emails")]
+mod disposable;
+mod guard;
 mod in_process;
 mod limits;
+#[cfg(feature = "http")]
+mod probes;
 mod store;
 
 use std::{borrow::Cow, fmt, net::IpAddr};
@@ -82,6 +87,20 @@ pub struct AccountVisit<'a> {
     pub email: &'a str,
     /// Whether they have shown that somebody signed in to this account on this device before.
     pub is_known: bool,
+}
+
+impl<'a> AccountVisit<'a> {
+    /// An attempt from a device that nobody knows.
+    #[must_use]
+    pub const fn new(visit: Visit<'a>, action: AccountAction, email: &'a str) -> Self {
+        Self { visit, action, email, is_known: false }
+    }
+
+    /// The same where somebody has signed in to this account on this device before, or not.
+    #[must_use]
+    pub const fn known(self, is_known: bool) -> Self {
+        Self { is_known, ..self }
+    }
 }
 
 /// What the guard says.
