@@ -15,7 +15,7 @@ use crate::{
     messages::{Log, Message, Messages},
     outbox::{Job, Outbox},
     presence::{Presence, Tracker},
-    shield::Shield,
+    shield::{Shield, ShieldStats},
     store::{MessageRecord, Store},
 };
 
@@ -109,6 +109,7 @@ impl ChatService {
             outbox_done,
             outbox_failed,
             outbox_given_up,
+            shield: self.shared.shield.stats(),
         }
     }
 
@@ -163,6 +164,8 @@ pub struct Stats {
     pub outbox_failed: u64,
     /// Mails and removals that were given up.
     pub outbox_given_up: u64,
+    /// The shield's, where it asks a service outside.
+    pub shield: ShieldStats,
 }
 
 /// What all facets share.
@@ -177,7 +180,6 @@ pub(crate) struct Shared {
     pub(crate) devices: crate::auth::Devices,
     pub(crate) verifies_emails: bool,
     pub(crate) mail_templates: Arc<dyn MailTemplates>,
-    #[cfg_attr(not(feature = "http"), allow(dead_code))]
     pub(crate) shield: Arc<dyn Shield>,
     pub(crate) opener: Opener,
     pub(crate) tokens: Tokens,

@@ -16,8 +16,8 @@ use hyper::body::{Body, Bytes};
 use tower_service::Service;
 use warp::{
     Filter, Rejection, Reply,
-    http::{HeaderMap, Method, Request, Response},
-    path::Peek,
+    http::{Request, Response},
+    path::{FullPath, Peek},
 };
 
 pub use self::user::{CurrentUser, Refusal, current_user, optional_user, recover};
@@ -70,12 +70,12 @@ pub fn fallback(
 ) -> impl Filter<Extract = (impl Reply + use<>,), Error = Infallible> + Clone + Send + Sync + use<> + 'static
 {
     let door = HttpDoor::new(chat);
-    warp::method().and(warp::header::headers_cloned()).then(move |method: Method, headers: HeaderMap| {
-        // Its path is `/`, which is not one of the door's, whatever was asked for.
-        let mut request = Request::new(Empty::<Bytes>::new());
-        *request.method_mut() = method;
-        *request.headers_mut() = headers;
-        let answer = door.clone().call(request);
+    warp::path::full().and(request::head()).then(move |path: FullPath, mut head: Request<()>| {
+        // Whatever was asked for is not the door's here, not even what it has somewhere else; the shield wants to see it.
+        let path = path.as_str();
+        let path = if HttpDoor::path_template(path).is_some() { "/" } else { path };
+        *head.uri_mut() = request::with_path(head.uri(), path);
+        let answer = door.clone().call(head.map(|()| Empty::<Bytes>::new()));
         async { answer.await.map(response::from_door) }
     })
 }

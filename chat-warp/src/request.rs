@@ -12,7 +12,7 @@ use hyper::{
 use warp::{
     Filter,
     host::Authority,
-    http::{HeaderMap, Method, Request},
+    http::{HeaderMap, Method, Request, Uri},
     path::Peek,
 };
 
@@ -61,6 +61,15 @@ fn assemble(
         extensions.insert(peer);
     }
     request
+}
+
+/// The same with another path.
+pub(crate) fn with_path(uri: &Uri, path: &str) -> Uri {
+    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    let mut parts = uri.clone().into_parts();
+    // What was a path of a URI is one; if not, `/` is nobody's path.
+    parts.path_and_query = format!("{path}{query}").parse().ok();
+    Uri::from_parts(parts).unwrap_or_default()
 }
 
 /// The body of a request, on its way to a door.

@@ -53,6 +53,9 @@ pub(super) async fn change_password(mut call: Call) -> Result<Reply> {
     let current = call.fields.string("currentPassword").unwrap_or_default();
     let new = call.fields.string("newPassword").unwrap_or_default();
     std::mem::take(&mut call.fields).finish()?;
+    // Whoever found a device that is signed in may guess no faster than others.
+    let user = call.chat.auth().user(session.user).await?;
+    call.attempt(AccountAction::LogIn, &user.email).await?;
     call.chat.auth().change_password(&session, current, new).await?;
     Ok(Reply::ok(&(), "Password changed. All your other devices are signed out."))
 }

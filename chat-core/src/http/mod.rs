@@ -233,20 +233,24 @@ impl Api {
         B: http_body::Body<Data: Buf, Error: Into<BoxError>>,
     {
         let path = parts.uri.path();
-        let found = ROUTER.at(path).map_err(|_| Error::NotFound("Page"))?;
+        let found = ROUTER.at(path).ok();
         // A HEAD is a GET whose body nobody wants.
         let method = if parts.method == Method::HEAD { &Method::GET } else { &parts.method };
-        let endpoint = found.value.iter().find(|endpoint| endpoint.method == *method);
-        let endpoint = endpoint.ok_or_else(|| Error::MethodNotAllowed(allowed(found.value)))?;
-        let parameter = found.params.iter().next().map(|(_, value)| value.to_owned()).unwrap_or_default();
+        let endpoint =
+            found.as_ref().and_then(|found| found.value.iter().find(|endpoint| endpoint.method == *method));
 
         let token = client::token(&parts.headers);
         let session = token.map(|token| self.chat.auth().authenticate(token));
         let user = session.as_ref().and_then(|session| session.as_ref().ok()).map(|session| session.user);
+        // What nobody has counts as well: a flood of it is a flood.
+        let class = endpoint.map_or(VisitClass::Request, |endpoint| endpoint.class);
         let shared = &self.chat.shared;
         let peer = parts.extensions.get::<PeerAddr>().map(|peer| peer.0.ip());
         let address = shared.http.client_address(peer, &parts.headers);
-        shared.admit(&visit(endpoint.class, &parts, address, user)).await?;
+        shared.admit(&visit(class, &parts, address, user)).await?;
+        let found = found.ok_or(Error::NotFound("Page"))?;
+        let endpoint = endpoint.ok_or_else(|| Error::MethodNotAllowed(allowed(found.value)))?;
+        let parameter = found.params.iter().next().map(|(_, value)| value.to_owned()).unwrap_or_default();
         if *method != Method::GET && client::cookie(&parts.headers).is_some() {
             shared.http.check_origin(&parts.headers, &parts.uri, shared.view.public_url())?;
         }

@@ -53,6 +53,8 @@ pub(super) enum Source {
     /// All whose address is not known share one bucket.
     Unknown,
     User(UserId),
+    /// A hash of an e-mail, under a key that nobody knows.
+    Email(u64),
 }
 
 impl From<Option<IpAddr>> for Source {

@@ -1,14 +1,23 @@
-//! The guard before every request: limits and bots.
+//! The guard before every request: limits, bots, and what scanners send.
 
+#[cfg(feature = "arcjet")]
+mod arcjet;
 mod bots;
+#[cfg(feature = "disposable-emails")]
+mod disposable;
+mod guard;
 mod in_process;
 mod limits;
+#[cfg(feature = "http")]
+mod probes;
 mod store;
 
 use std::{borrow::Cow, fmt, net::IpAddr};
 
 use async_trait::async_trait;
 
+#[cfg(feature = "arcjet")]
+pub use self::arcjet::{ArcjetEmail, ArcjetRule, ArcjetSettingsError, ArcjetShield};
 pub use self::{bots::BotPolicy, in_process::InProcessShield, limits::Quota};
 use crate::{RateLimited, UserId};
 
@@ -16,7 +25,8 @@ use crate::{RateLimited, UserId};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum VisitClass {
-    /// Sign-up and login: guesses cost most here.
+    /// Sign-up, login, and asking for a mail: guesses cost most here. [`Shield::check_account`] follows once it is known
+    /// whose account it is about.
     Credentials,
     /// Any other request of the API.
     Request,
@@ -84,6 +94,20 @@ pub struct AccountVisit<'a> {
     pub is_known: bool,
 }
 
+impl<'a> AccountVisit<'a> {
+    /// An attempt from a device that nobody knows.
+    #[must_use]
+    pub const fn new(visit: Visit<'a>, action: AccountAction, email: &'a str) -> Self {
+        Self { visit, action, email, is_known: false }
+    }
+
+    /// The same where somebody has signed in to this account on this device before, or not.
+    #[must_use]
+    pub const fn known(self, is_known: bool) -> Self {
+        Self { is_known, ..self }
+    }
+}
+
 /// What the guard says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -109,6 +133,24 @@ pub trait Shield: fmt::Debug + Send + Sync + 'static {
         let _ = attempt;
         Verdict::Allow
     }
+
+    /// Figures, for guards that ask somebody else.
+    fn stats(&self) -> ShieldStats {
+        ShieldStats::default()
+    }
+}
+
+/// Figures of a guard that asks a service outside, since the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ShieldStats {
+    /// Questions that were asked.
+    pub asked: u64,
+    /// Refusals by an answer of before, without a question.
+    pub cached: u64,
+    /// Visits on which it did not decide, so that the embedded guard did.
+    pub fallbacks: u64,
+    /// Reports that were not taken.
+    pub reports_dropped: u64,
 }
 
 /// Lets everybody in. For load tests, and for applications that have a guard of their own in front.

@@ -35,6 +35,10 @@ struct Inner {
     outbox_done: Counter<u64, AtomicU64>,
     outbox_failed: Counter<u64, AtomicU64>,
     outbox_given_up: Counter<u64, AtomicU64>,
+    shield_asked: Counter<u64, AtomicU64>,
+    shield_cached: Counter<u64, AtomicU64>,
+    shield_fallbacks: Counter<u64, AtomicU64>,
+    shield_reports_dropped: Counter<u64, AtomicU64>,
     chat: ChatService,
 }
 
@@ -53,6 +57,10 @@ impl Metrics {
             outbox_done: Counter::default(),
             outbox_failed: Counter::default(),
             outbox_given_up: Counter::default(),
+            shield_asked: Counter::default(),
+            shield_cached: Counter::default(),
+            shield_fallbacks: Counter::default(),
+            shield_reports_dropped: Counter::default(),
             chat: chat.clone(),
         };
         {
@@ -72,6 +80,14 @@ impl Metrics {
                 "Closed for reading too slowly",
                 inner.closed_slow.clone(),
             );
+            for (name, help, counter) in [
+                ("chat_shield_asked", "Questions to Arcjet", &inner.shield_asked),
+                ("chat_shield_cached", "Refusals by an answer of before", &inner.shield_cached),
+                ("chat_shield_fallbacks", "Decided by the embedded shield alone", &inner.shield_fallbacks),
+                ("chat_shield_reports_dropped", "Reports not taken", &inner.shield_reports_dropped),
+            ] {
+                r.register(name, help, counter.clone());
+            }
             r.register(
                 "chat_outbox_done",
                 "Mails handed over, and pictures removed",
@@ -104,6 +120,10 @@ impl Metrics {
         // Under the lock, so that two pages at once do not add the same difference twice.
         raise(&self.0.events, stats.events_delivered);
         raise(&self.0.closed_slow, stats.slow_connections_closed);
+        raise(&self.0.shield_asked, stats.shield.asked);
+        raise(&self.0.shield_cached, stats.shield.cached);
+        raise(&self.0.shield_fallbacks, stats.shield.fallbacks);
+        raise(&self.0.shield_reports_dropped, stats.shield.reports_dropped);
         raise(&self.0.outbox_done, stats.outbox_done);
         raise(&self.0.outbox_failed, stats.outbox_failed);
         raise(&self.0.outbox_given_up, stats.outbox_given_up);

@@ -14,6 +14,7 @@ use chat_core::{
     http::{HttpSettings, SameSite},
     images::CloudinaryImages,
     mail::{ResendMailer, ResendSettingsError},
+    shield::ArcjetShield,
 };
 use clap::Parser;
 use ipnet::IpNet;
@@ -97,9 +98,15 @@ pub struct Args {
     /// The name of the application in mails [default: Chat]
     #[arg(long, env = "APP_NAME")]
     pub app_name: Option<String>,
-    /// Arcjet decides who may come in (not in this version yet) [default: the built-in shield]
+    /// Arcjet decides who may come in, with this key of a site [default: the built-in shield]
     #[arg(long, env = "ARCJET_KEY", hide_env_values = true)]
     pub arcjet_key: Option<String>,
+    /// Where Arcjet is, for a proxy in between [default: https://decide.arcjet.com]
+    #[arg(long, env = "ARCJET_BASE_URL", hide_env_values = true)]
+    pub arcjet_base_url: Option<String>,
+    /// `on`: nobody signs up with an e-mail of a service for addresses that last some minutes [default: off]
+    #[arg(long, env = "REFUSE_DISPOSABLE_EMAILS")]
+    pub refuse_disposable_emails: Option<String>,
     /// Connects several nodes (not in this version yet) [default: one node]
     #[arg(long, env = "REDIS_URL", hide_env_values = true)]
     pub redis_url: Option<String>,
@@ -142,6 +149,8 @@ pub struct Settings {
     pub has_foreign_origins: bool,
     pub public_url: String,
     pub shield: bool,
+    pub arcjet: Option<ArcjetShield>,
+    pub refuse_disposable_emails: bool,
     pub mail: MailSettings,
     pub cloudinary: Option<CloudinaryImages>,
 }
@@ -228,10 +237,8 @@ impl Args {
     /// # Errors
     /// [`BadSetting`] names the first one that can't be used.
     pub fn check(&self) -> Result<Settings, BadSetting> {
-        for (name, value) in [("ARCJET_KEY", &self.arcjet_key), ("REDIS_URL", &self.redis_url)] {
-            if given(value).is_some() {
-                return bad(name, "this version does not have that yet; leave it out");
-            }
+        if given(&self.redis_url).is_some() {
+            return bad("REDIS_URL", "this version does not have that yet; leave it out");
         }
         let host = match given(&self.host) {
             None => IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -283,6 +290,13 @@ impl Args {
                 .cookie_same_site(same_site),
             public_url: given(&self.public_url).unwrap_or_default().to_owned(),
             shield: choice("SHIELD", given(&self.shield), &[("on", true), ("off", false)], true)?,
+            arcjet: self.arcjet()?,
+            refuse_disposable_emails: choice(
+                "REFUSE_DISPOSABLE_EMAILS",
+                given(&self.refuse_disposable_emails),
+                &[("on", true), ("off", false)],
+                false,
+            )?,
             mail,
             cloudinary: given(&self.cloudinary_url)
                 .map(|url| {
@@ -290,6 +304,23 @@ impl Args {
                 })
                 .transpose()?,
         })
+    }
+
+    fn arcjet(&self) -> Result<Option<ArcjetShield>, BadSetting> {
+        let Some(key) = given(&self.arcjet_key) else {
+            return match given(&self.arcjet_base_url) {
+                Some(_) => bad("ARCJET_BASE_URL", "it needs ARCJET_KEY"),
+                None => Ok(None),
+            };
+        };
+        let shield = ArcjetShield::new(key).or_else(|error| bad("ARCJET_KEY", error.to_string()))?;
+        let shield = match given(&self.arcjet_base_url) {
+            Some(url) => {
+                shield.with_base_url(url).or_else(|error| bad("ARCJET_BASE_URL", error.to_string()))?
+            }
+            None => shield,
+        };
+        Ok(Some(shield))
     }
 
     fn mail(&self) -> Result<MailSettings, BadSetting> {
@@ -486,6 +517,10 @@ mod tests {
             ("RESEND_BASE_URL", Args { resend_base_url: some("127.0.0.1"), ..mail() }),
             ("CLIENT_URL", Args { client_url: some("chat.example.org"), ..base() }),
             ("VERIFY_EMAILS", Args { verify_emails: some("yes"), ..base() }),
+            ("ARCJET_KEY", Args { arcjet_key: some("key"), ..base() }),
+            ("ARCJET_BASE_URL", Args { arcjet_base_url: some("https://x.example.org"), ..base() }),
+            ("ARCJET_BASE_URL", Args { arcjet_base_url: some("x"), arcjet_key: some("ajkey_x"), ..base() }),
+            ("REFUSE_DISPOSABLE_EMAILS", Args { refuse_disposable_emails: some("yes"), ..base() }),
             ("CLOUDINARY_URL", Args { cloudinary_url: some("https://key:secret@cloud"), ..base() }),
             ("VERIFY_EMAILS", Args { verify_emails: some("on"), host: some("0.0.0.0"), ..base() }),
         ] {

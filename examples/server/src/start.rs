@@ -5,7 +5,7 @@ use std::time::Duration;
 use chat_core::{
     BuildError, ChatService, StoreError,
     encryption::RotationReport,
-    shield::NoShield,
+    shield::{InProcessShield, NoShield},
     store::{MongoStore, SqliteStore},
 };
 
@@ -41,10 +41,19 @@ pub async fn service(settings: &Settings) -> Result<ChatService, BuildError> {
     if let Some(decoder) = &legacy.crypto_js {
         builder = builder.foreign_text(decoder.clone());
     }
-    if !settings.shield {
-        tracing::warn!("SHIELD=off: no rate limit and no bot check. For load tests only.");
-        builder = builder.shield(NoShield);
-    }
+    builder = if settings.shield {
+        let mut local = InProcessShield::new();
+        if settings.refuse_disposable_emails {
+            local = local.with_disposable_emails_refused();
+        }
+        match &settings.arcjet {
+            Some(arcjet) => builder.shield(arcjet.clone().with_local(local)),
+            None => builder.shield(local),
+        }
+    } else {
+        tracing::warn!("SHIELD=off: no rate limit and no bot check, whoever decides. For load tests only.");
+        builder.shield(NoShield)
+    };
     if let Some(cloudinary) = &settings.cloudinary {
         builder = builder.images(cloudinary.clone());
     }

@@ -149,11 +149,8 @@ impl ImageStore for CloudinaryImages {
     async fn put(&self, image: CheckedImage, purpose: ImagePurpose) -> Result<String, ImageStoreError> {
         let name = random::name::<16>();
         let extension = image.format().extension();
-        let mut parameters = vec![
-            ("folder", self.folder.clone()),
-            ("overwrite", "0".to_owned()),
-            ("public_id", name.clone()),
-        ];
+        let mut parameters =
+            vec![("folder", self.folder.clone()), ("overwrite", "0".to_owned()), ("public_id", name.clone())];
         parameters.extend(self.transformation(purpose).map(|steps| ("transformation", steps)));
         let mut form = self.signed(parameters);
         form.file("file", &format!("{name}.{extension}"), image.format().content_type(), &image.into_bytes());

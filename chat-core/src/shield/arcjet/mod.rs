@@ -59,7 +59,8 @@ pub enum ArcjetSettingsError {
 
 /// The guard that asks Arcjet, by its Decide API.
 ///
-/// The embedded guard goes first, with its own limits; what it refuses is not asked about, and reported. Then Arcjet is asked
+/// The embedded guard goes first, with its own limits; what it refuses is not asked about, and reported. Bots are left to
+/// Arcjet where a rule asks for that, and to the embedded guard where there is none, or no answer. Then Arcjet is asked
 /// once for each request and for each socket that opens, and not for events on an open socket. Of a request it gets
 /// address, method, host, path, query and headers, for a sign-up the e-mail as well; never a body, a cookie or an
 /// `Authorization`.
@@ -103,7 +104,10 @@ struct Asker {
 
 impl fmt::Debug for ArcjetShield {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ArcjetShield").field("rules", &self.rules).field("local", &self.local).finish_non_exhaustive()
+        f.debug_struct("ArcjetShield")
+            .field("rules", &self.rules)
+            .field("local", &self.local)
+            .finish_non_exhaustive()
     }
 }
 
@@ -115,7 +119,9 @@ impl ArcjetShield {
     /// # Errors
     /// [`ArcjetSettingsError`]: it is no such key, or there is no TLS.
     pub fn new(key: &str) -> Result<Self, ArcjetSettingsError> {
-        let is_key = key.len() > "ajkey_".len() && key.starts_with("ajkey_") && key.bytes().all(|b| b.is_ascii_graphic());
+        let is_key = key.len() > "ajkey_".len()
+            && key.starts_with("ajkey_")
+            && key.bytes().all(|b| b.is_ascii_graphic());
         let authorization = Some(key).filter(|_| is_key).ok_or(ArcjetSettingsError::Key)?;
         let mut authorization =
             HeaderValue::try_from(format!("Bearer {authorization}")).map_err(|_| ArcjetSettingsError::Key)?;
@@ -192,33 +198,47 @@ impl ArcjetShield {
     /// Reports a refusal that Arcjet was not asked about.
     fn report(&self, visit: &Visit<'_>, email: Option<&str>, verdict: &Verdict, ttl: Duration) {
         let details = protocol::details(visit, email);
-        self.asker.report(protocol::report(details, self.messages(email.is_some()), verdict, ttl));
+        self.asker.report(protocol::report(&details, &self.messages(email.is_some()), verdict, ttl));
     }
 
     async fn ask(&self, visit: &Visit<'_>, email: Option<&str>) -> Verdict {
         let asker = &self.asker;
+        if !self.rules.iter().any(|rule| matches!(rule, ArcjetRule::Bots { .. })) {
+            let verdict = self.judge_bots(visit, email);
+            if verdict != Verdict::Allow {
+                return verdict;
+            }
+        }
         let key = asker.cache.key(visit, email);
         if let Some((verdict, left)) = asker.cache.get(key) {
             asker.cached.fetch_add(1, Relaxed);
             self.report(visit, email, &verdict, left);
             return verdict;
         }
-        let message = || protocol::decide(protocol::details(visit, email), self.messages(email.is_some()));
+        let message = || protocol::decide(&protocol::details(visit, email), &self.messages(email.is_some()));
         match asker.decide(message, email.is_some()).await {
             Some((verdict, ttl)) => {
                 asker.cache.put(key, &verdict, ttl);
                 verdict
             }
-            // The embedded guard has let them in.
-            None => Verdict::Allow,
+            // The embedded guard has let them in, but for what it leaves to Arcjet.
+            None => self.judge_bots(visit, email),
         }
+    }
+
+    fn judge_bots(&self, visit: &Visit<'_>, email: Option<&str>) -> Verdict {
+        if !self.local.guard().is_bot(visit) {
+            return Verdict::Allow;
+        }
+        self.report(visit, email, &Verdict::Bot, Duration::ZERO);
+        Verdict::Bot
     }
 }
 
 #[async_trait]
 impl Shield for ArcjetShield {
     async fn check(&self, visit: &Visit<'_>) -> Verdict {
-        let verdict = self.local.check(visit).await;
+        let verdict = self.local.guard().check_but_bots(visit);
         if verdict != Verdict::Allow {
             self.report(visit, None, &verdict, Duration::ZERO);
             return verdict;
@@ -234,7 +254,7 @@ impl Shield for ArcjetShield {
 
     async fn check_account(&self, attempt: &AccountVisit<'_>) -> Verdict {
         let email = (attempt.action == AccountAction::SignUp).then_some(attempt.email);
-        let verdict = self.local.check_account(attempt).await;
+        let verdict = self.local.guard().check_account(attempt);
         if verdict != Verdict::Allow {
             self.report(&attempt.visit, email, &verdict, Duration::ZERO);
             return verdict;
@@ -263,7 +283,11 @@ impl Asker {
         decision
     }
 
-    async fn try_decide(&self, message: impl FnOnce() -> Value, with_email: bool) -> Option<(Verdict, Duration)> {
+    async fn try_decide(
+        &self,
+        message: impl FnOnce() -> Value,
+        with_email: bool,
+    ) -> Option<(Verdict, Duration)> {
         let _place = self.places.try_acquire().ok()?;
         if !self.health.may_ask() {
             return None;
@@ -289,7 +313,10 @@ impl Asker {
                     StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => ": it does not know this ARCJET_KEY",
                     _ => "",
                 };
-                (format!("it answers {}{hint}", status.as_u16()).into(), outbound::retry_after(answer.headers()))
+                (
+                    format!("it answers {}{hint}", status.as_u16()).into(),
+                    outbound::retry_after(answer.headers()),
+                )
             }
             Err(error) => (error, None),
         };
@@ -301,7 +328,12 @@ impl Asker {
         None
     }
 
-    async fn call(&self, path: &str, message: &Value, timeout: Duration) -> Result<Response<Bytes>, BoxError> {
+    async fn call(
+        &self,
+        path: &str,
+        message: &Value,
+        timeout: Duration,
+    ) -> Result<Response<Bytes>, BoxError> {
         let request = Request::post(format!("{}{path}", self.base))
             .header(header::CONTENT_TYPE, "application/json")
             .header("connect-protocol-version", "1")
@@ -322,7 +354,10 @@ impl Asker {
                 while let Some(report) = reports.recv().await {
                     let Some(asker) = asker.upgrade() else { return };
                     let sent = match asker.health.may_report() {
-                        true => asker.call(protocol::REPORT, &report, REPORTING).await.is_ok_and(|a| a.status().is_success()),
+                        true => asker
+                            .call(protocol::REPORT, &report, REPORTING)
+                            .await
+                            .is_ok_and(|a| a.status().is_success()),
                         false => false,
                     };
                     if !sent {
@@ -384,6 +419,10 @@ mod tests {
         let stats = shield.stats();
         assert_eq!((stats.asked, stats.fallbacks), (3, 10), "after three failures nobody asks for a while");
         let crawler = Some("Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)");
-        assert_eq!(shield.check(&Visit { user_agent: crawler, ..visit }).await, Verdict::Bot, "the embedded one decides");
+        assert_eq!(
+            shield.check(&Visit { user_agent: crawler, ..visit }).await,
+            Verdict::Bot,
+            "the embedded one decides"
+        );
     }
 }

@@ -3,7 +3,7 @@
 use std::{borrow::Cow, time::Duration};
 
 use http::{HeaderName, header, request::Parts};
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -24,7 +24,8 @@ const SECRET: [HeaderName; 3] = [header::AUTHORIZATION, header::COOKIE, header::
 
 /// `RequestDetails`: everything but the body and what signs people in.
 pub(super) fn details(visit: &Visit<'_>, email: Option<&str>) -> Value {
-    let mut details = json!({ "ip": visit.address.map(|ip| ip.to_canonical().to_string()).unwrap_or_default() });
+    let mut details =
+        json!({ "ip": visit.address.map(|ip| ip.to_canonical().to_string()).unwrap_or_default() });
     if let Some(email) = email {
         details["email"] = email.into();
     }
@@ -46,12 +47,12 @@ pub(super) fn details(visit: &Visit<'_>, email: Option<&str>) -> Value {
 }
 
 /// `DecideRequest`. There is no name for this program among Arcjet's stacks.
-pub(super) fn decide(details: Value, rules: Vec<Value>) -> Value {
+pub(super) fn decide(details: &Value, rules: &[Value]) -> Value {
     json!({ "sdkVersion": env!("CARGO_PKG_VERSION"), "details": details, "rules": rules })
 }
 
 /// `ReportRequest` of what was decided here.
-pub(super) fn report(details: Value, rules: Vec<Value>, verdict: &Verdict, ttl: Duration) -> Value {
+pub(super) fn report(details: &Value, rules: &[Value], verdict: &Verdict, ttl: Duration) -> Value {
     let reason = match verdict {
         Verdict::RateLimited(limited) => json!({ "rateLimit": {
             "max": limited.limit, "remaining": 0, "resetInSeconds": limited.retry_after.as_secs(),
@@ -99,11 +100,11 @@ struct Decision {
 #[serde(rename_all = "camelCase")]
 enum Reason {
     RateLimit(RateLimit),
-    Bot(Value),
-    BotV2(Value),
+    Bot(IgnoredAny),
+    BotV2(IgnoredAny),
     Email(Email),
     #[serde(untagged)]
-    Other(Value),
+    Other(IgnoredAny),
 }
 
 #[derive(Deserialize)]
@@ -186,11 +187,13 @@ mod tests {
     #[test]
     fn conclusions() {
         let of = |decision: Value| verdict(json!({ "decision": decision }).to_string().as_bytes());
-        let deny = |reason: Value| of(json!({ "conclusion": "CONCLUSION_DENY", "reason": reason, "ttl": 60 }));
+        let deny =
+            |reason: Value| of(json!({ "conclusion": "CONCLUSION_DENY", "reason": reason, "ttl": 60 }));
         let minute = Duration::from_secs(60);
         assert_eq!(of(json!({ "conclusion": "CONCLUSION_ALLOW" })), Some((Verdict::Allow, Duration::ZERO)));
         assert_eq!(deny(json!({ "botV2": { "denied": ["CURL"] } })), Some((Verdict::Bot, minute)));
-        let limit = json!({ "rateLimit": { "max": 5, "resetInSeconds": 7, "windowInSeconds": 9, "count": 1 } });
+        let limit =
+            json!({ "rateLimit": { "max": 5, "resetInSeconds": 7, "windowInSeconds": 9, "count": 1 } });
         let limited = RateLimited {
             policy: "arcjet",
             limit: 5,
@@ -218,6 +221,6 @@ mod tests {
     fn ids_are_as_arcjets_clients_make_them() {
         let id = id();
         assert_eq!(id.len(), 31);
-        assert!(id[5..].as_bytes()[0] <= b'7' && id != super::id(), "{id}");
+        assert!(id.as_bytes()[5] <= b'7' && id != super::id(), "{id}");
     }
 }

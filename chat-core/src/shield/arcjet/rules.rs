@@ -79,7 +79,9 @@ pub(super) fn defaults() -> Vec<ArcjetRule> {
         ArcjetRule::Shield,
         ArcjetRule::Bots { allow: allow.map(str::to_owned).into() },
         ArcjetRule::SlidingWindow { max: 600, interval: 60 },
-        ArcjetRule::Email { deny: vec![ArcjetEmail::Disposable, ArcjetEmail::Invalid, ArcjetEmail::NoMxRecords] },
+        ArcjetRule::Email {
+            deny: vec![ArcjetEmail::Disposable, ArcjetEmail::Invalid, ArcjetEmail::NoMxRecords],
+        },
     ]
 }
 
