@@ -117,7 +117,7 @@ step 'lints'
 cargo clippy --workspace --all-targets --all-features -- -D warnings
 cargo clippy --workspace --all-targets -- -D warnings
 
-for features in '' sqlite mongodb foreign-text http socketio conformance; do
+for features in '' sqlite mongodb foreign-text http socketio conformance cloudinary resend arcjet disposable-emails; do
     step "chat-core with ${features:-no feature} alone"
     cargo check --package chat-core --no-default-features --features "$features"
 done

@@ -63,7 +63,7 @@ async fn each_request_is_asked_about_once(target: Target) {
     let _ = socket.done("sendMessage", &json!({ "receiverId": bob.id(), "text": "nor this" })).await;
     let asked = guarded.messages("decide").await;
     let paths: Vec<_> = asked.iter().map(|message| message["details"]["path"].as_str().unwrap()).collect();
-    assert_eq!(paths, [SIGNUP, SIGNUP, "/api/auth/login", &ann.inbox(), "/ws"]);
+    assert_eq!(paths, [SIGNUP, SIGNUP, "/api/auth/login", &bob.inbox(), "/ws"]);
     assert_eq!(guarded.figure("chat_shield_asked").await, 5);
     let text = json!(asked).to_string();
     for secret in [&ann.token, &bob.token, "business", "nor this", &ann.form.password] {

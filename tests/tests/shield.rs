@@ -135,7 +135,81 @@ async fn sockets_pass_the_shield(target: Target) {
     socket.close().await;
 }
 
+/// A guess that comes from everywhere is slowed down, and the owner is not.
+async fn strangers_lock_no_owner_out(target: Target) {
+    let server = target.start_with(&[ON, ("TRUSTED_PROXIES", "127.0.0.1")]).await;
+    let at = |address: &str| server.client().with_header("x-forwarded-for", address);
+    let (ann, bob) = (Signup::random(), Signup::random());
+    let device = |reply: &Reply| {
+        let cookies = reply.headers.get_all("set-cookie").iter().map(|cookie| cookie.to_str().unwrap());
+        let cookie =
+            cookies.filter(|cookie| cookie.starts_with("device=")).last().expect("a cookie of the device");
+        cookie.split(';').next().unwrap().to_owned()
+    };
+    let reply = at("198.51.100.1").post("/api/auth/signup", ann.json()).await;
+    let of_ann = device(&reply);
+    let _ = reply.ok(201);
+    let of_bob = device(&at("198.51.100.2").post("/api/auth/signup", bob.json()).await);
+    let login = |form: &Signup, password: &str| json!({ "email": form.email, "password": password });
+
+    for n in 1..=10 {
+        let reply = at(&format!("203.0.113.{n}")).post(LOGIN, login(&ann, "a wild guess")).await;
+        reply.refused(401, "invalid_credentials");
+    }
+    for (n, password) in [(11, "a wild guess"), (12, ann.password.as_str())] {
+        let reply = at(&format!("203.0.113.{n}")).post(LOGIN, login(&ann, password)).await;
+        reply.refused(429, "rate_limited");
+        assert!(reply.header("ratelimit").unwrap().starts_with("\"logins\""));
+    }
+    // She is known by where she is, and elsewhere by her browser; that of others is not hers.
+    let right = || login(&ann, &ann.password);
+    let _ = at("198.51.100.1").post(LOGIN, right()).await.ok(200);
+    let _ = at("203.0.113.50").with_header("cookie", &of_ann).post(LOGIN, right()).await.ok(200);
+    at("203.0.113.51").with_header("cookie", &of_bob).post(LOGIN, right()).await.refused(429, "rate_limited");
+    let forged = format!("{}x", &of_ann[..of_ann.len() - 1]);
+    at("203.0.113.52").with_header("cookie", &forged).post(LOGIN, right()).await.refused(429, "rate_limited");
+    let _ = at("203.0.113.53").post(LOGIN, login(&bob, &bob.password)).await.ok(200);
+}
+
+async fn few_mails_go_to_one_address(target: Target) {
+    let server = target.start_with(&[ON]).await;
+    let forgot = async |email: &str| {
+        server.client().post("/api/auth/password/forgot", json!({ "email": email })).await
+    };
+    for email in ["nobody@example.org", "Nobody@Example.org", " nobody@example.org"] {
+        let _ = forgot(email).await.ok(200);
+    }
+    forgot("nobody@example.org").await.refused(429, "rate_limited");
+    let _ = forgot("somebody@example.org").await.ok(200);
+}
+
+async fn scanners_are_refused_and_people_who_write_like_them_are_not(target: Target) {
+    let server = target.start_with(&[ON]).await;
+    let (ann, bob) = (server.signup().await, server.signup().await);
+    for path in ["/wp-login.php", "/.env", "/.git/config", "/a?file=..%2f..%2fetc%2fpasswd"] {
+        server.client().get(path).await.refused(403, "forbidden");
+    }
+    server.client().get("/not/here").await.refused(404, "not_found");
+    let _ = ann
+        .say(&bob, "<script>alert(1)</script> ' UNION SELECT 1 -- ../../etc/passwd ${jndi:ldap://x}")
+        .await;
+}
+
+async fn disposable_addresses_are_refused_when_asked_for(target: Target) {
+    for (setting, status) in [("on", 403), ("off", 201)] {
+        let server = target.start_with(&[ON, ("REFUSE_DISPOSABLE_EMAILS", setting)]).await;
+        let mut form = Signup::random();
+        form.email = form.email.replace("example.org", "mailinator.com");
+        assert_eq!(server.client().post("/api/auth/signup", form.json()).await.status, status);
+        let _ = server.signup().await;
+    }
+}
+
 for_each_target!(
+    strangers_lock_no_owner_out,
+    few_mails_go_to_one_address,
+    scanners_are_refused_and_people_who_write_like_them_are_not,
+    disposable_addresses_are_refused_when_asked_for,
     guessing_is_limited,
     who_is_signed_in_goes_on,
     nobody_is_believed_about_their_address,
