@@ -1,14 +1,14 @@
 //! What one check of the embedded guard costs: every request and every event waits for it.
 
 use std::{
-    net::{IpAddr, Ipv4Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     sync::atomic::{AtomicU32, Ordering::Relaxed},
     time::Duration,
 };
 
 use chat_core::{
     UserId,
-    shield::{InProcessShield, Quota, Shield, Visit, VisitClass},
+    shield::{AccountAction, AccountVisit, InProcessShield, Quota, Shield, Visit, VisitClass},
 };
 use divan::{Bencher, black_box};
 
@@ -27,13 +27,67 @@ fn visit(class: VisitClass, user_agent: Option<&'static str>) -> Visit<'static> 
     visit
 }
 
+/// So wide that it is the counting that is measured and not the refusing.
+const WIDE: Quota = Quota { limit: u32::MAX, window: Duration::from_secs(3600) };
+
+/// Addresses, and e-mails, that came before.
+const CROWD: u32 = 100_000;
+
+fn shield() -> InProcessShield {
+    InProcessShield::new()
+        .with_requests(WIDE)
+        .with_user_requests(WIDE)
+        .with_events(WIDE)
+        .with_logins(WIDE)
+        .with_known_logins(WIDE)
+        .with_mails(WIDE)
+}
+
 #[allow(clippy::unwrap_used, reason = "a bench is no library")]
-fn run(bencher: Bencher<'_, '_>, visit: impl Fn() -> Visit<'static>) {
-    // So wide that it is the counting that is measured and not the refusing.
-    let wide = Quota { limit: u32::MAX, window: Duration::from_secs(60) };
-    let shield = InProcessShield::new().with_requests(wide).with_user_requests(wide).with_events(wide);
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().build().unwrap()
+}
+
+fn run<'a>(bencher: Bencher<'_, '_>, visit: impl Fn() -> Visit<'a>) {
+    let (shield, runtime) = (shield(), runtime());
     bencher.bench_local(|| runtime.block_on(shield.check(black_box(&visit()))));
+}
+
+/// The same after a crowd came, which fills every place.
+fn run_in_a_crowd(bencher: Bencher<'_, '_>, address: impl Fn(u32) -> IpAddr) {
+    let (shield, runtime) = (shield(), runtime());
+    let next = AtomicU32::new(0);
+    let come = || {
+        let mut visit = visit(VisitClass::Request, None);
+        visit.user = None;
+        visit.address = Some(address(next.fetch_add(1, Relaxed)));
+        runtime.block_on(shield.check(black_box(&visit)))
+    };
+    for _ in 0..CROWD {
+        come();
+    }
+    bencher.bench_local(come);
+}
+
+fn email(n: u32) -> String {
+    format!("somebody.{n}@example.org")
+}
+
+/// Attempts at accounts, of a crowd of which each account is one.
+fn run_account(bencher: Bencher<'_, '_>, action: AccountAction, is_known: bool) {
+    let (shield, runtime) = (shield(), runtime());
+    let emails: Vec<_> = (0..CROWD).map(email).collect();
+    let next = AtomicU32::new(0);
+    let attempt = || {
+        let n = next.fetch_add(1, Relaxed) % CROWD;
+        let visit = visit(VisitClass::Credentials, Some(BROWSER));
+        let attempt = AccountVisit::new(visit, action, &emails[n as usize]).known(is_known);
+        runtime.block_on(shield.check_account(black_box(&attempt)))
+    };
+    for _ in 0..CROWD {
+        attempt();
+    }
+    bencher.bench_local(attempt);
 }
 
 #[divan::bench]
@@ -57,6 +111,53 @@ fn request_of_a_newcomer_each(bencher: Bencher<'_, '_>) {
     run(bencher, || {
         let mut visit = visit(VisitClass::Request, None);
         visit.address = Some(IpAddr::V4(Ipv4Addr::from_bits(next.fetch_add(1, Relaxed))));
+        visit
+    });
+}
+
+#[divan::bench]
+fn one_of_100_000_ipv4(bencher: Bencher<'_, '_>) {
+    run_in_a_crowd(bencher, |n| IpAddr::V4(Ipv4Addr::from_bits(n % CROWD)));
+}
+
+#[divan::bench]
+fn one_of_100_000_ipv6(bencher: Bencher<'_, '_>) {
+    run_in_a_crowd(bencher, |n| IpAddr::V6(Ipv6Addr::from_bits(u128::from(n % CROWD) << 64)));
+}
+
+#[divan::bench]
+fn a_newcomer_each_when_100_000_are_in(bencher: Bencher<'_, '_>) {
+    run_in_a_crowd(bencher, |n| IpAddr::V4(Ipv4Addr::from_bits(n)));
+}
+
+#[divan::bench]
+fn login_of_a_stranger_at_one_of_100_000(bencher: Bencher<'_, '_>) {
+    run_account(bencher, AccountAction::LogIn, false);
+}
+
+#[divan::bench]
+fn login_on_a_known_device(bencher: Bencher<'_, '_>) {
+    run_account(bencher, AccountAction::LogIn, true);
+}
+
+#[divan::bench]
+fn sign_up(bencher: Bencher<'_, '_>) {
+    run_account(bencher, AccountAction::SignUp, false);
+}
+
+/// What looking at path and query costs: nothing to see, something that has to be decoded, and a scanner.
+#[cfg(feature = "http")]
+#[divan::bench(args = [
+    "/api/messages/0123456789abcdef01234567?limit=50&before=0123456789abcdef01234567",
+    "/caf%C3%A9?q=some%20words",
+    "/.env",
+])]
+#[allow(clippy::unwrap_used, reason = "a bench is no library")]
+fn request_for(bencher: Bencher<'_, '_>, uri: &str) {
+    let (head, ()) = http::Request::get(uri).body(()).unwrap().into_parts();
+    run(bencher, || {
+        let mut visit = visit(VisitClass::Request, None);
+        visit.head = Some(&head);
         visit
     });
 }
