@@ -60,9 +60,9 @@ const PATHS: [&str; 46] = [
     "wp-login",
 ];
 
-/// What the last part of a path of nobody here ends with, in lower case.
-const ENDINGS: [&str; 12] =
-    [".php", ".php5", ".phtml", ".asp", ".aspx", ".ashx", ".jsp", ".jspx", ".cgi", ".sql", ".bak", ".swp"];
+/// What the last part of a path of nobody here has after its last dot, in lower case.
+const EXTENSIONS: [&str; 12] =
+    ["php", "php5", "phtml", "asp", "aspx", "ashx", "jsp", "jspx", "cgi", "sql", "bak", "swp"];
 
 /// What stands in attacks and in no honest path or query; in lower case, with one space for any white space.
 const PAYLOADS: [&str; 27] = [
@@ -105,12 +105,10 @@ fn is_probing_path(path: &str) -> bool {
     let path =
         if path.bytes().any(is_coded) { Cow::Owned(decoded(path, false)) } else { Cow::Borrowed(path) };
     let below = path.trim_start_matches('/');
+    let name = below.rsplit('/').next().unwrap_or_default();
     below.split('/').any(is_hidden)
         || PATHS.iter().any(|known| is_or_is_below(below, known))
-        || below
-            .split('/')
-            .next_back()
-            .is_some_and(|name| ENDINGS.iter().any(|ending| ends_with(name, ending)))
+        || name.rsplit_once('.').is_some_and(|(_, extension)| is_extension(extension))
         || (path.bytes().any(|byte| byte != b'/' && is_odd(byte)) && has_payload(&path))
 }
 
@@ -141,13 +139,17 @@ fn is_hidden(part: &str) -> bool {
 }
 
 fn is_or_is_below(path: &str, known: &str) -> bool {
+    // Nearly all end here.
+    let is_like = |byte: &u8| known.as_bytes().first().is_some_and(|first| first.eq_ignore_ascii_case(byte));
+    if !path.as_bytes().first().is_some_and(is_like) {
+        return false;
+    }
     let Some((start, rest)) = path.as_bytes().split_at_checked(known.len()) else { return false };
     start.eq_ignore_ascii_case(known.as_bytes()) && matches!(rest.first(), None | Some(b'/' | b'.' | b';'))
 }
 
-fn ends_with(name: &str, ending: &str) -> bool {
-    let at = name.len().checked_sub(ending.len());
-    at.is_some_and(|at| name.as_bytes()[at..].eq_ignore_ascii_case(ending.as_bytes()))
+fn is_extension(extension: &str) -> bool {
+    EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(extension))
 }
 
 fn has_payload(text: &str) -> bool {
