@@ -11,6 +11,7 @@
 //     limited          429 with Retry-After: 7
 //     broken           500
 //     undecided        an answer that says that there was an error
+//     refused          400
 //   POST /__decide   what to decide: {"conclusion": "ALLOW" | "DENY" | "CHALLENGE", "reason"?, "ttl"?, "email"?}; with an
 //                    `email` only for sign-ups with it
 //   GET  /__log      the list of questions and reports: `kind`, `message` (as JSON by the definition), `mode`, `raw`
@@ -23,6 +24,7 @@ import { dirname, join } from 'node:path';
 import { create, toJson } from '@bufbuild/protobuf';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { connectNodeAdapter } from '@connectrpc/connect-node';
+import { categories } from '@arcjet/protocol/well-known-bots';
 
 // The package does not export its definition by name; its client is made of it.
 const client = createRequire(import.meta.url).resolve('@arcjet/protocol/client');
@@ -51,8 +53,18 @@ function authorize(context) {
   }
 }
 
+const bots = new Set([...Object.keys(categories), ...Object.values(categories).flat()]);
+
+/** As the official client does before it asks. */
+function checkBots(rules) {
+  const names = rules.filter(({ rule }) => rule.case === 'botV2').flatMap(({ rule }) => [...rule.value.allow, ...rule.value.deny]);
+  const unknown = names.find((name) => !bots.has(name));
+  if (unknown) throw new ConnectError(`unknown bot ${unknown}`, Code.InvalidArgument);
+}
+
 async function decide(request, context) {
   authorize(context);
+  checkBots(request.rules);
   const { conclusion, reason, ttl, email } = decision;
   const applies = email === undefined || request.details?.email === email;
   const answer = applies ? conclusion : 'ALLOW';
@@ -103,6 +115,7 @@ const faults = {
   unauthorized: (request, response) => error(response, 401, 'unauthenticated'),
   limited: (request, response) => error(response, 429, 'resource_exhausted', { 'retry-after': '7' }),
   broken: (request, response) => error(response, 500, 'internal'),
+  refused: (request, response) => error(response, 400, 'invalid_argument'),
 };
 
 const json = (response, value) => response.setHeader('content-type', 'application/json').end(JSON.stringify(value));

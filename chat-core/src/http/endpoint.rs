@@ -145,6 +145,8 @@ pub(super) const ENDPOINTS: &[Endpoint] = &[
 /// A request that came this far: past the shield, signed in where it must be, its body read.
 pub(super) struct Call {
     pub(super) chat: ChatService,
+    /// What the shield let in already.
+    pub(super) class: VisitClass,
     /// The head of the request.
     pub(super) parts: Parts,
     /// Where the client is, as far as that is known.

@@ -264,6 +264,7 @@ impl Api {
         let payload = body::read(endpoint.body, &parts.headers, body, self.chat.limits()).await?;
         let call = Call {
             chat: self.chat.clone(),
+            class,
             address,
             parameter,
             session,
@@ -293,7 +294,7 @@ impl Call {
         let proof = client::device(&self.parts.headers);
         let is_known = proof.is_some_and(|proof| self.chat.shared.devices.is_known(email, proof));
         let user = self.session.map(|session| session.user);
-        let visit = visit(VisitClass::Credentials, &self.parts, self.address, user);
+        let visit = visit(self.class, &self.parts, self.address, user);
         let attempt = AccountVisit { visit, action, email: email.trim(), is_known };
         let shared = &self.chat.shared;
         let verdict = shared.admit_account(&attempt).await;

@@ -16,7 +16,8 @@ const MOST: usize = 10_000;
 /// Denials by who they are for, as a keyed hash: nobody can make up two that share one.
 #[derive(Debug, Default)]
 pub(super) struct Cache {
-    denials: DashMap<u64, (Verdict, Instant)>,
+    /// The verdict, since when, and until when.
+    denials: DashMap<u64, (Verdict, Instant, Instant)>,
     hasher: RandomState,
 }
 
@@ -30,9 +31,11 @@ impl Cache {
 
     /// The denial that holds, and for how long yet.
     pub(super) fn get(&self, key: u64) -> Option<(Verdict, Duration)> {
-        let (verdict, left) = {
+        let now = Instant::now();
+        let (verdict, gone, left) = {
             let entry = self.denials.get(&key)?;
-            (entry.0.clone(), entry.1.saturating_duration_since(Instant::now()))
+            let (verdict, since, until) = entry.value();
+            (verdict.clone(), now.saturating_duration_since(*since), until.saturating_duration_since(now))
         };
         if left.is_zero() {
             self.denials.remove(&key);
@@ -41,7 +44,7 @@ impl Cache {
         Some((
             match verdict {
                 Verdict::RateLimited(limited) => Verdict::RateLimited(crate::RateLimited {
-                    retry_after: limited.retry_after.min(left.max(Duration::from_secs(1))),
+                    retry_after: limited.retry_after.saturating_sub(gone).max(Duration::from_secs(1)),
                     ..limited
                 }),
                 verdict => verdict,
@@ -56,12 +59,12 @@ impl Cache {
         }
         let now = Instant::now();
         if self.denials.len() >= MOST {
-            self.denials.retain(|_, (_, until)| *until > now);
+            self.denials.retain(|_, (.., until)| *until > now);
             if self.denials.len() >= MOST {
                 return;
             }
         }
-        self.denials.insert(key, (verdict.clone(), now + ttl));
+        self.denials.insert(key, (verdict.clone(), now, now + ttl));
     }
 }
 
@@ -89,6 +92,19 @@ mod tests {
         assert_eq!(cache.get(key), Some((Verdict::Bot, Duration::from_secs(1))));
         tokio::time::advance(Duration::from_secs(1)).await;
         assert_eq!(cache.get(key), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_wait_grows_shorter() {
+        let cache = Cache::default();
+        let wait = Duration::from_secs(30);
+        let limited = crate::RateLimited { policy: "arcjet", limit: 5, window: 2 * wait, retry_after: wait };
+        cache.put(1, &Verdict::RateLimited(limited), 2 * wait);
+        for (seconds, left) in [(10, 20), (30, 1)] {
+            tokio::time::advance(Duration::from_secs(seconds)).await;
+            let Some((Verdict::RateLimited(limited), _)) = cache.get(1) else { panic!("it holds") };
+            assert_eq!(limited.retry_after, Duration::from_secs(left));
+        }
     }
 
     #[tokio::test(start_paused = true)]

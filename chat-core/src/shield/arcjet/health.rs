@@ -11,6 +11,8 @@ use tokio::time::Instant;
 const FAILURES: u32 = 3;
 /// How long it is not asked then.
 const PAUSE: Duration = Duration::from_secs(5);
+/// And the longest that it may ask for.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5 * 60);
 
 #[derive(Debug, Default)]
 pub(super) struct Health(Mutex<State>);
@@ -58,6 +60,7 @@ impl Health {
         state.failures < FAILURES && state.not_before.is_none_or(|at| Instant::now() >= at)
     }
 
+    /// It is there, whatever it said.
     pub(super) fn success(&self) -> Change {
         let mut state = self.open();
         let was_away = state.failures >= FAILURES || state.not_before.is_some();
@@ -72,7 +75,7 @@ impl Health {
         state.failures = state.failures.saturating_add(1);
         state.is_probed = false;
         if state.failures >= FAILURES || wait.is_some() {
-            state.not_before = Some(Instant::now() + wait.unwrap_or_default().max(PAUSE));
+            state.not_before = Some(Instant::now() + wait.unwrap_or_default().clamp(PAUSE, LONGEST_PAUSE));
         }
         let is_away = state.failures >= FAILURES || state.not_before.is_some();
         if is_away && !was_away { Change::Away } else { Change::None }
@@ -119,5 +122,9 @@ mod tests {
         tokio::time::advance(Duration::from_secs(1)).await;
         assert!(health.may_ask());
         assert_eq!(health.success(), Change::Back);
+        // But not for good.
+        health.failure(Some(Duration::MAX));
+        tokio::time::advance(LONGEST_PAUSE).await;
+        assert!(health.may_ask());
     }
 }

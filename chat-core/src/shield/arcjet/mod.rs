@@ -29,7 +29,7 @@ use self::{
 use super::{AccountAction, AccountVisit, InProcessShield, Shield, ShieldStats, Verdict, Visit, VisitClass};
 use crate::{
     BoxError,
-    outbound::{self, HttpClient},
+    outbound::{self, HttpClient, OutboundError},
 };
 
 const BASE_URL: &str = "https://decide.arcjet.com";
@@ -61,9 +61,13 @@ pub enum ArcjetSettingsError {
 ///
 /// The embedded guard goes first, with its own limits; what it refuses is not asked about, and reported. Bots are left to
 /// Arcjet where a rule asks for that, and to the embedded guard where there is none, or no answer. Then Arcjet is asked
-/// once for each request and for each socket that opens, and not for events on an open socket. Of a request it gets
-/// address, method, host, path, query and headers, for a sign-up the e-mail as well; never a body, a cookie or an
-/// `Authorization`.
+/// once for each request and for each socket that opens; not for events on an open socket, not for the pictures that this
+/// server has, and not where the address of the client is unknown.
+///
+/// Of a request it gets address, method, host, path, query and headers, and the e-mail of a sign-up where there is a
+/// rule for it. Never a body, and no header or parameter that may hold a secret: neither `Cookie` nor `Authorization`,
+/// nor any that has `token`, `key`, `session`, `pass` or the like in its name. Of a path of the API it gets the template
+/// (`/api/messages/{id}`), and not whose conversation it is.
 ///
 /// | Arcjet says | people get |
 /// |---|---|
@@ -75,7 +79,8 @@ pub enum ArcjetSettingsError {
 ///
 /// **It fails open to the embedded guard**: where Arcjet is down, slower than half a second (a whole one for a sign-up),
 /// says 401, 429 or 500, or something that is no decision, the embedded guard's word counts. After three failures in a
-/// row it is not asked for 5 s, or for as long as its `Retry-After` says, and then by one request until it answers;
+/// row it is not asked for 5 s, or for as long as its `Retry-After` says, at most 5 minutes, and then by one request until
+/// it answers;
 /// so an outage costs some requests half a second and the others nothing. The log says when it begins and ends, and
 /// [`ShieldStats`] count it.
 #[derive(Clone)]
@@ -190,6 +195,16 @@ impl ArcjetShield {
         }
     }
 
+    /// Whether it is Arcjet who refuses bots.
+    fn leaves_bots(&self) -> bool {
+        self.is_live && self.rules.iter().any(|rule| matches!(rule, ArcjetRule::Bots { .. }))
+    }
+
+    /// The e-mail, where there is a rule for it.
+    fn looked_up<'a>(&self, email: Option<&'a str>) -> Option<&'a str> {
+        email.filter(|_| self.rules.iter().any(ArcjetRule::is_of_email))
+    }
+
     fn messages(&self, with_email: bool) -> Vec<Value> {
         let rules = self.rules.iter().filter(|rule| with_email || !rule.is_of_email());
         rules.map(|rule| rule.message(self.is_live)).collect()
@@ -197,18 +212,30 @@ impl ArcjetShield {
 
     /// Reports a refusal that Arcjet was not asked about.
     fn report(&self, visit: &Visit<'_>, email: Option<&str>, verdict: &Verdict, ttl: Duration) {
-        let details = protocol::details(visit, email);
-        self.asker.report(protocol::report(&details, &self.messages(email.is_some()), verdict, ttl));
+        // Of an event there is nothing to tell.
+        if visit.head.is_none() {
+            return;
+        }
+        let email = self.looked_up(email);
+        self.asker.report(|| {
+            let details = protocol::details(visit, email);
+            protocol::report(&details, &self.messages(email.is_some()), verdict, ttl)
+        });
     }
 
     async fn ask(&self, visit: &Visit<'_>, email: Option<&str>) -> Verdict {
         let asker = &self.asker;
-        if !self.rules.iter().any(|rule| matches!(rule, ArcjetRule::Bots { .. })) {
+        let has_nothing = visit.head.is_none() || visit.address.is_none() || protocol::is_picture(visit);
+        if has_nothing || !self.leaves_bots() {
             let verdict = self.judge_bots(visit, email);
             if verdict != Verdict::Allow {
                 return verdict;
             }
         }
+        if has_nothing {
+            return Verdict::Allow;
+        }
+        let email = self.looked_up(email);
         let key = asker.cache.key(visit, email);
         if let Some((verdict, left)) = asker.cache.get(key) {
             asker.cached.fetch_add(1, Relaxed);
@@ -259,6 +286,10 @@ impl Shield for ArcjetShield {
             self.report(&attempt.visit, email, &verdict, Duration::ZERO);
             return verdict;
         }
+        // Of others it was asked before their body was read.
+        if attempt.visit.class != VisitClass::Credentials {
+            return Verdict::Allow;
+        }
         self.ask(&attempt.visit, email).await
     }
 
@@ -296,36 +327,36 @@ impl Asker {
         self.asked.fetch_add(1, Relaxed);
         let timeout = if with_email { 2 * self.timeout } else { self.timeout };
         let answer = self.call(protocol::DECIDE, &message(), timeout).await;
-        question.answered();
-        let (error, wait): (BoxError, _) = match answer {
-            Ok(answer) if answer.status() == StatusCode::OK => match protocol::verdict(answer.body()) {
-                Some(decision) => {
-                    if self.health.success() == Change::Back {
-                        tracing::info!("Arcjet decides again");
-                    }
-                    return Some(decision);
-                }
-                None => ("its answer is no decision".into(), None),
-            },
-            Ok(answer) => {
-                let status = answer.status();
-                let hint = match status {
-                    StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => ": it does not know this ARCJET_KEY",
-                    _ => "",
-                };
-                (
-                    format!("it answers {}{hint}", status.as_u16()).into(),
-                    outbound::retry_after(answer.headers()),
-                )
-            }
-            Err(error) => (error, None),
-        };
-        if self.health.failure(wait) == Change::Away {
-            tracing::error!(%error, "Arcjet does not decide; until it does, the embedded shield decides alone");
-        } else {
-            tracing::debug!(%error, "Arcjet did not decide");
+        let outcome = outcome(answer, with_email);
+        if !matches!(outcome, Outcome::Unknown) {
+            question.answered();
         }
-        None
+        match outcome {
+            Outcome::Decision(verdict, ttl) => {
+                self.is_back();
+                Some((verdict, ttl))
+            }
+            Outcome::Undecided(why) => {
+                self.is_back();
+                tracing::debug!(why, "Arcjet did not decide");
+                None
+            }
+            Outcome::Unknown => None,
+            Outcome::Away(error, wait) => {
+                if self.health.failure(wait) == Change::Away {
+                    tracing::error!(%error, "Arcjet does not decide; until it does, the embedded shield decides alone");
+                } else {
+                    tracing::debug!(%error, "Arcjet did not decide");
+                }
+                None
+            }
+        }
+    }
+
+    fn is_back(&self) {
+        if self.health.success() == Change::Back {
+            tracing::info!("Arcjet decides again");
+        }
     }
 
     async fn call(
@@ -333,19 +364,20 @@ impl Asker {
         path: &str,
         message: &Value,
         timeout: Duration,
-    ) -> Result<Response<Bytes>, BoxError> {
+    ) -> Result<Response<Bytes>, OutboundError> {
         let request = Request::post(format!("{}{path}", self.base))
             .header(header::CONTENT_TYPE, "application/json")
             .header("connect-protocol-version", "1")
             .header("connect-timeout-ms", timeout.as_millis().to_string())
             .header(header::AUTHORIZATION, &self.authorization)
             .header(header::USER_AGENT, concat!("chat-core/", env!("CARGO_PKG_VERSION")))
-            .body(Full::new(Bytes::from(message.to_string())))?;
-        Ok(self.http.send(request, timeout).await?)
+            .body(Full::new(Bytes::from(message.to_string())))
+            .map_err(|error| OutboundError::Broken(error.into()))?;
+        self.http.send(request, timeout).await
     }
 
     /// Sends a report, when there is time; drops it when there is none.
-    fn report(self: &Arc<Self>, report: Value) {
+    fn report(self: &Arc<Self>, report: impl FnOnce() -> Value) {
         let reports = self.reports.get_or_init(|| {
             let (sender, mut reports) = mpsc::channel::<Value>(REPORTS);
             let asker = Arc::downgrade(self);
@@ -367,8 +399,55 @@ impl Asker {
             });
             sender
         });
-        if reports.try_send(report).is_err() {
-            self.reports_dropped.fetch_add(1, Relaxed);
+        // Not made before there is a place for it: a flood that is refused has to stay cheap.
+        match reports.try_reserve() {
+            Ok(place) if self.health.may_report() => place.send(report()),
+            _ => _ = self.reports_dropped.fetch_add(1, Relaxed),
+        }
+    }
+}
+
+/// What came of a question.
+#[derive(Debug)]
+enum Outcome {
+    Decision(Verdict, Duration),
+    /// Arcjet is there and has no word on this one request.
+    Undecided(&'static str),
+    /// This says nothing of Arcjet, neither way.
+    Unknown,
+    /// It is not there for others either; and how long it asks not to be asked.
+    Away(BoxError, Option<Duration>),
+}
+
+/// Whatever one visitor can bring about by what they send must not shut Arcjet off for all.
+fn outcome(answer: Result<Response<Bytes>, OutboundError>, with_email: bool) -> Outcome {
+    let answer = match answer {
+        Ok(answer) => answer,
+        // Arcjet asks the servers of the e-mail's domain, which may be the visitor's and take their time.
+        Err(OutboundError::Timeout) if with_email => return Outcome::Unknown,
+        Err(error) => return Outcome::Away(error.into(), None),
+    };
+    match answer.status() {
+        StatusCode::OK => match protocol::verdict(answer.body()) {
+            Some(Some((verdict, ttl))) => Outcome::Decision(verdict, ttl),
+            Some(None) => Outcome::Undecided("it says that it could not"),
+            None => Outcome::Away("its answer is no decision".into(), None),
+        },
+        StatusCode::BAD_REQUEST
+        | StatusCode::PAYLOAD_TOO_LARGE
+        | StatusCode::UNPROCESSABLE_ENTITY
+        | StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => Outcome::Undecided("it refuses the question"),
+        // A proxy in between says that too, of what looks like an attack.
+        StatusCode::FORBIDDEN if !protocol::is_error(answer.body(), "permission_denied") => {
+            Outcome::Undecided("something in between refuses the question")
+        }
+        status => {
+            let hint = match status {
+                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => ": it does not know this ARCJET_KEY",
+                _ => "",
+            };
+            let error = format!("it answers {}{hint}", status.as_u16());
+            Outcome::Away(error.into(), outbound::retry_after(answer.headers()))
         }
     }
 }
@@ -394,6 +473,53 @@ impl Drop for Question<'_> {
 mod tests {
     use super::*;
 
+    fn of(status: u16, body: &'static str, with_email: bool) -> Outcome {
+        let answer = Response::builder().status(status).header("retry-after", "7");
+        outcome(Ok(answer.body(Bytes::from_static(body.as_bytes())).unwrap()), with_email)
+    }
+
+    #[test]
+    fn what_one_visitor_brings_about_does_not_shut_arcjet_off() {
+        let undecided = [
+            (200, r#"{"decision":{"conclusion":"CONCLUSION_ERROR"}}"#),
+            (400, r#"{"code":"invalid_argument"}"#),
+            (403, "<html>blocked by a firewall</html>"),
+            (413, ""),
+            (422, ""),
+            (431, ""),
+        ];
+        for (status, body) in undecided {
+            assert!(matches!(of(status, body, false), Outcome::Undecided(_)), "{status}");
+        }
+        assert!(matches!(outcome(Err(OutboundError::Timeout), true), Outcome::Unknown));
+        assert!(matches!(outcome(Err(OutboundError::Timeout), false), Outcome::Away(_, None)));
+        let away = [
+            (200, "<html>"),
+            (302, ""),
+            (401, ""),
+            (403, r#"{"code":"permission_denied"}"#),
+            (404, ""),
+            (429, ""),
+            (500, ""),
+            (503, ""),
+        ];
+        for (status, body) in away {
+            let Outcome::Away(error, wait) = of(status, body, true) else { panic!("{status}") };
+            assert_eq!(wait.is_some(), status != 200, "{status}");
+            assert_eq!(error.to_string().contains("ARCJET_KEY"), matches!(status, 401 | 403), "{status}");
+        }
+    }
+
+    #[test]
+    fn bots_are_left_to_arcjet_where_it_refuses_them() {
+        let shield = || ArcjetShield::new("ajkey_0123").unwrap();
+        assert!(shield().leaves_bots());
+        assert!(!shield().with_dry_run().leaves_bots());
+        assert!(!shield().with_rules([ArcjetRule::Shield]).leaves_bots());
+        assert_eq!(shield().looked_up(Some("ann@example.org")), Some("ann@example.org"));
+        assert_eq!(shield().with_rules([ArcjetRule::Shield]).looked_up(Some("ann@example.org")), None);
+    }
+
     #[test]
     fn keys() {
         for bad in ["", "ajkey_", "key", "ajkey_a b", "ajkey_é"] {
@@ -412,7 +538,13 @@ mod tests {
         let url = format!("http://{}", listener.local_addr().unwrap());
         drop(listener);
         let shield = ArcjetShield::new("ajkey_x").unwrap().with_base_url(&url).unwrap();
-        let visit = Visit { address: Some("192.0.2.1".parse().unwrap()), ..Visit::new(VisitClass::Request) };
+        let (head, ()) = Request::get("/api/auth/me").body(()).unwrap().into_parts();
+        let address = Some("192.0.2.1".parse().unwrap());
+        let visit = Visit { address, head: Some(&head), ..Visit::new(VisitClass::Request) };
+        for nothing in [Visit { head: None, ..visit }, Visit { address: None, ..visit }] {
+            assert_eq!(shield.check(&nothing).await, Verdict::Allow);
+            assert_eq!(shield.stats(), ShieldStats::default(), "there is nothing to ask about");
+        }
         for _ in 0..10 {
             assert_eq!(shield.check(&visit).await, Verdict::Allow);
         }

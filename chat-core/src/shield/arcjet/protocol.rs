@@ -2,12 +2,14 @@
 
 use std::{borrow::Cow, time::Duration};
 
-use http::{HeaderName, header, request::Parts};
+use http::{header, request::Parts};
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    RateLimited, random,
+    RateLimited,
+    http::HttpDoor,
+    random,
     shield::{Verdict, Visit},
 };
 
@@ -16,13 +18,38 @@ pub(super) const REPORT: &str = "/proto.decide.v1alpha1.DecideService/Report";
 
 /// The longest that a verdict is kept, whatever Arcjet says.
 const LONGEST_TTL: Duration = Duration::from_secs(24 * 3600);
-/// Headers that are sent, and bytes of each.
-const HEADERS: (usize, usize) = (64, 1024);
+/// Headers that are sent.
+const HEADERS: usize = 64;
+/// Bytes of a header, of a path, or of a query that are sent.
+const LONGEST: usize = 1024;
 
-/// Headers that stay here: whoever has them is somebody.
-const SECRET: [HeaderName; 3] = [header::AUTHORIZATION, header::COOKIE, header::PROXY_AUTHORIZATION];
+/// A header or parameter with one of these in its name may be what makes somebody somebody, here or in the application
+/// around it: it stays here.
+const SECRET: [&str; 14] = [
+    "apikey",
+    "auth",
+    "cookie",
+    "credential",
+    "csrf",
+    "device",
+    "jwt",
+    "key",
+    "pass",
+    "secret",
+    "session",
+    "sid",
+    "token",
+    "xsrf",
+];
 
-/// `RequestDetails`: everything but the body and what signs people in.
+/// Pictures are many, and need no sign-in: their names are all it takes.
+const PICTURE: &str = "/api/images/{name}";
+
+pub(super) fn is_picture(visit: &Visit<'_>) -> bool {
+    visit.head.is_some_and(|head| HttpDoor::path_template(head.uri.path()) == Some(PICTURE))
+}
+
+/// `RequestDetails`: everything but the body, what signs people in, and whose conversation it is.
 pub(super) fn details(visit: &Visit<'_>, email: Option<&str>) -> Value {
     let mut details =
         json!({ "ip": visit.address.map(|ip| ip.to_canonical().to_string()).unwrap_or_default() });
@@ -34,16 +61,40 @@ pub(super) fn details(visit: &Visit<'_>, email: Option<&str>) -> Value {
         details["method"] = method.as_str().into();
         details["protocol"] = format!("{}:", uri.scheme_str().unwrap_or("http")).into();
         details["host"] = host.unwrap_or_default().into();
-        details["path"] = uri.path().into();
-        details["query"] = uri.query().map(|query| format!("?{query}")).unwrap_or_default().into();
-        let public = headers.iter().filter(|(name, _)| !SECRET.contains(name)).take(HEADERS.0);
+        details["path"] = HttpDoor::path_template(uri.path()).unwrap_or_else(|| cut(uri.path())).into();
+        details["query"] = query(uri.query().unwrap_or_default()).into();
+        let public = headers.iter().filter(|(name, _)| !is_secret(name.as_str())).take(HEADERS);
         let public = public.filter_map(|(name, value)| {
             let value = value.to_str().ok()?;
-            Some((name.as_str().to_owned(), Value::from(&value[..value.floor_char_boundary(HEADERS.1)])))
+            // The page that a request comes from may have a secret in its own query.
+            let end = if *name == header::REFERER { value.find(['?', '#']) } else { None };
+            let value = &value[..end.unwrap_or(value.len())];
+            Some((name.as_str().to_owned(), Value::from(cut(value))))
         });
         details["headers"] = Value::Object(public.collect::<Map<_, _>>());
     }
     details
+}
+
+/// With its question mark, and without the values of what may be secret.
+fn query(query: &str) -> String {
+    let mut public = String::new();
+    for pair in cut(query).split('&').filter(|pair| !pair.is_empty()) {
+        let (name, _) = pair.split_once('=').unwrap_or((pair, ""));
+        public.push(if public.is_empty() { '?' } else { '&' });
+        // A name that is written in another way is not believed.
+        public.push_str(if is_secret(name) || name.contains('%') { name } else { pair });
+    }
+    public
+}
+
+fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    SECRET.iter().any(|secret| name.contains(secret))
+}
+
+fn cut(text: &str) -> &str {
+    &text[..text.floor_char_boundary(LONGEST)]
 }
 
 /// `DecideRequest`. There is no name for this program among Arcjet's stacks.
@@ -59,6 +110,9 @@ pub(super) fn report(details: &Value, rules: &[Value], verdict: &Verdict, ttl: D
             "windowInSeconds": limited.window.as_secs(),
         } }),
         Verdict::Bot => json!({ "botV2": {} }),
+        Verdict::Denied(_) if details["email"].is_string() => {
+            json!({ "email": { "emailTypes": ["EMAIL_TYPE_DISPOSABLE"] } })
+        }
         _ => json!({ "shield": { "shieldTriggered": true } }),
     };
     let decision = json!({
@@ -122,17 +176,29 @@ struct Email {
     email_types: Vec<String>,
 }
 
-/// What the answer says, and for how long; `None` when it is not one, or says that Arcjet could not decide.
-pub(super) fn verdict(body: &[u8]) -> Option<(Verdict, Duration)> {
+/// Connect's error.
+#[derive(Deserialize)]
+struct Failure {
+    code: String,
+}
+
+/// Whether an answer is this error.
+pub(super) fn is_error(body: &[u8], code: &str) -> bool {
+    serde_json::from_slice::<Failure>(body).is_ok_and(|failure| failure.code == code)
+}
+
+/// What the answer says, and for how long; `Some(None)` where it says that Arcjet could not decide, and `None` when it is
+/// no answer.
+pub(super) fn verdict(body: &[u8]) -> Option<Option<(Verdict, Duration)>> {
     let Response { decision } = serde_json::from_slice(body).ok()?;
     let ttl = Duration::from_secs(decision.ttl.into()).min(LONGEST_TTL);
     let verdict = match decision.conclusion.as_str() {
         "CONCLUSION_ALLOW" => Verdict::Allow,
         // Nobody here can set a challenge.
         "CONCLUSION_DENY" | "CONCLUSION_CHALLENGE" => denial(decision.reason),
-        _ => return None,
+        _ => return Some(None),
     };
-    Some((verdict, ttl))
+    Some(Some((verdict, ttl)))
 }
 
 fn denial(reason: Option<Reason>) -> Verdict {
@@ -165,23 +231,58 @@ mod tests {
 
     #[test]
     fn what_signs_people_in_stays_here() {
-        let (head, ()) = http::Request::post("https://chat.example.org/api/auth/login?a=b")
-            .header("authorization", "Bearer token-1")
-            .header("cookie", "jwt=token-2; device=token-3")
-            .header("user-agent", "Firefox")
-            .header("x-long", "x".repeat(5_000))
-            .body(())
-            .unwrap()
-            .into_parts();
+        let (head, ()) = http::Request::post(
+            "https://chat.example.org/api/auth/login?a=b&token=s3cret&to%6ben=s3cret&c=d",
+        )
+        .header("authorization", "Bearer s3cret")
+        .header("proxy-authorization", "Basic s3cret")
+        .header("cookie", "jwt=s3cret; device=s3cret")
+        .header("x-api-key", "s3cret")
+        .header("X-Access-Token", "s3cret")
+        .header("referer", "https://app.example.org/reset-password?token=s3cret#s3cret")
+        .header("user-agent", "Firefox")
+        .header("x-long", "x".repeat(5_000))
+        .body(())
+        .unwrap()
+        .into_parts();
         let address = Some("::ffff:192.0.2.1".parse().unwrap());
         let visit = Visit { address, head: Some(&head), ..Visit::new(VisitClass::Request) };
         let details = details(&visit, Some("ann@example.org"));
-        assert!(!details.to_string().contains("token"), "{details}");
+        assert!(!details.to_string().contains("s3cret"), "{details}");
+        assert_eq!(details["headers"]["referer"], "https://app.example.org/reset-password");
         assert_eq!((&details["ip"], &details["method"]), (&json!("192.0.2.1"), &json!("POST")));
-        assert_eq!((&details["path"], &details["query"]), (&json!("/api/auth/login"), &json!("?a=b")));
+        assert_eq!(
+            (&details["path"], &details["query"]),
+            (&json!("/api/auth/login"), &json!("?a=b&token&to%6ben&c=d"))
+        );
         assert_eq!((&details["protocol"], &details["host"]), (&json!("https:"), &json!("chat.example.org")));
         assert_eq!(details["headers"]["user-agent"], "Firefox");
         assert_eq!(details["headers"]["x-long"].as_str().unwrap().len(), 1024);
+    }
+
+    #[test]
+    fn whose_conversation_it_is_stays_here_and_so_do_names_of_pictures() {
+        for (path, told) in [
+            ("/api/messages/0123456789abcdef01234567", "/api/messages/{id}"),
+            ("/api/images/s3cret.png", "/api/images/{name}"),
+            ("/.env", "/.env"),
+        ] {
+            let (head, ()) = http::Request::get(path).body(()).unwrap().into_parts();
+            let visit = Visit { head: Some(&head), ..Visit::new(VisitClass::Request) };
+            assert_eq!(details(&visit, None)["path"], told);
+            assert_eq!(is_picture(&visit), told == PICTURE);
+        }
+    }
+
+    #[test]
+    fn what_is_told_is_bounded() {
+        let mut request = http::Request::get(format!("/{0}?{0}", "a".repeat(5000)));
+        for n in 0..500 {
+            request = request.header(format!("x-{n}"), "a".repeat(5000));
+        }
+        let (head, ()) = request.body(()).unwrap().into_parts();
+        let visit = Visit { head: Some(&head), ..Visit::new(VisitClass::Request) };
+        assert!(details(&visit, None).to_string().len() < 70_000);
     }
 
     #[test]
@@ -190,8 +291,11 @@ mod tests {
         let deny =
             |reason: Value| of(json!({ "conclusion": "CONCLUSION_DENY", "reason": reason, "ttl": 60 }));
         let minute = Duration::from_secs(60);
-        assert_eq!(of(json!({ "conclusion": "CONCLUSION_ALLOW" })), Some((Verdict::Allow, Duration::ZERO)));
-        assert_eq!(deny(json!({ "botV2": { "denied": ["CURL"] } })), Some((Verdict::Bot, minute)));
+        assert_eq!(
+            of(json!({ "conclusion": "CONCLUSION_ALLOW" })),
+            Some(Some((Verdict::Allow, Duration::ZERO)))
+        );
+        assert_eq!(deny(json!({ "botV2": { "denied": ["CURL"] } })), Some(Some((Verdict::Bot, minute))));
         let limit =
             json!({ "rateLimit": { "max": 5, "resetInSeconds": 7, "windowInSeconds": 9, "count": 1 } });
         let limited = RateLimited {
@@ -200,7 +304,7 @@ mod tests {
             window: Duration::from_secs(9),
             retry_after: Duration::from_secs(7),
         };
-        assert_eq!(deny(limit), Some((Verdict::RateLimited(limited), minute)));
+        assert_eq!(deny(limit), Some(Some((Verdict::RateLimited(limited), minute))));
         for reason in [
             json!({ "shield": { "shieldTriggered": true } }),
             json!({ "email": { "emailTypes": ["EMAIL_TYPE_DISPOSABLE"] } }),
@@ -209,9 +313,9 @@ mod tests {
             json!({}),
             Value::Null,
         ] {
-            assert!(matches!(deny(reason.clone()), Some((Verdict::Denied(_), _))), "{reason}");
+            assert!(matches!(deny(reason.clone()), Some(Some((Verdict::Denied(_), _)))), "{reason}");
         }
-        assert_eq!(of(json!({ "conclusion": "CONCLUSION_ERROR" })), None);
+        assert_eq!(of(json!({ "conclusion": "CONCLUSION_ERROR" })), Some(None));
         for garbage in ["", "{}", "null", "<html>", "{\"decision\":{}}"] {
             assert_eq!(verdict(garbage.as_bytes()), None, "{garbage}");
         }

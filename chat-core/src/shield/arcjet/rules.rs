@@ -71,13 +71,37 @@ impl ArcjetEmail {
     }
 }
 
+/// Clients that programs are written with, as Arcjet names them: those that the embedded shield lets in too. Arcjet's
+/// categories of them have crawlers, scanners and headless browsers as well.
+const CLIENTS: [&str; 19] = [
+    "CURL",
+    "GOT",
+    "GO_HTTP",
+    "HTTPIE",
+    "JAVASCRIPT_AXIOS",
+    "JAVASCRIPT_NODE_FETCH",
+    "JAVA_APACHE_HTTPCLIENT",
+    "JAVA_ASYNCHTTPCLIENT",
+    "JAVA_JERSEY",
+    "JAVA_JETTY",
+    "JAVA_OKHTTP",
+    "PERL_LIBWWW",
+    "PHP_CURLCLASS",
+    "POSTMAN",
+    "PYTHON_AIOHTTP",
+    "PYTHON_HTTPX",
+    "PYTHON_REQUESTS",
+    "PYTHON_URLLIB",
+    "WGET",
+];
+
 /// Those without a choice of one's own: attacks; bots but search engines and programs with an honest name, which the
 /// embedded shield lets in too; 600 requests a minute; and at sign-up no address that is disposable, or takes no mail.
 pub(super) fn defaults() -> Vec<ArcjetRule> {
-    let allow = ["CATEGORY:SEARCH_ENGINE", "CATEGORY:PROGRAMMATIC", "CATEGORY:TOOL"];
+    let allow = ["CATEGORY:SEARCH_ENGINE"].into_iter().chain(CLIENTS);
     vec![
         ArcjetRule::Shield,
-        ArcjetRule::Bots { allow: allow.map(str::to_owned).into() },
+        ArcjetRule::Bots { allow: allow.map(str::to_owned).collect() },
         ArcjetRule::SlidingWindow { max: 600, interval: 60 },
         ArcjetRule::Email {
             deny: vec![ArcjetEmail::Disposable, ArcjetEmail::Invalid, ArcjetEmail::NoMxRecords],
