@@ -8,7 +8,7 @@ use std::{
 
 use chat_core::{
     UserId,
-    shield::{InProcessShield, Quota, Shield, Visit, VisitClass},
+    shield::{AccountAction, AccountVisit, InProcessShield, Quota, Shield, Visit, VisitClass},
 };
 use divan::{Bencher, black_box};
 
@@ -58,5 +58,39 @@ fn request_of_a_newcomer_each(bencher: Bencher<'_, '_>) {
         let mut visit = visit(VisitClass::Request, None);
         visit.address = Some(IpAddr::V4(Ipv4Addr::from_bits(next.fetch_add(1, Relaxed))));
         visit
+    });
+}
+
+/// With all places taken: by 100,000 addresses, and more that share what is left.
+#[divan::bench]
+#[allow(clippy::unwrap_used, reason = "a bench is no library")]
+fn request_in_a_flood(bencher: Bencher<'_, '_>) {
+    let shield = InProcessShield::new();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let next = AtomicU32::new(0);
+    let newcomer = || {
+        let mut visit = visit(VisitClass::Request, Some(BROWSER));
+        visit.user = None;
+        visit.address = Some(IpAddr::V4(Ipv4Addr::from_bits(next.fetch_add(1, Relaxed))));
+        visit
+    };
+    for _ in 0..150_000 {
+        runtime.block_on(shield.check(&newcomer()));
+    }
+    bencher.bench_local(|| runtime.block_on(shield.check(black_box(&newcomer()))));
+}
+
+/// An attempt at one account after the other.
+#[divan::bench]
+#[allow(clippy::unwrap_used, reason = "a bench is no library")]
+fn login_to_an_account_each(bencher: Bencher<'_, '_>) {
+    let shield = InProcessShield::new();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let next = AtomicU32::new(0);
+    bencher.bench_local(|| {
+        let email = format!("somebody.{}@example.org", next.fetch_add(1, Relaxed));
+        let attempt =
+            AccountVisit::new(visit(VisitClass::Credentials, Some(BROWSER)), AccountAction::LogIn, &email);
+        runtime.block_on(shield.check_account(black_box(&attempt)))
     });
 }
