@@ -27,8 +27,9 @@ fn visit(class: VisitClass, user_agent: Option<&'static str>) -> Visit<'static> 
     visit
 }
 
-/// So wide that it is the counting that is measured and not the refusing.
-const WIDE: Quota = Quota { limit: u32::MAX, window: Duration::from_secs(3600) };
+/// So wide that it is the counting that is measured and not the refusing; and so slow that whoever came once keeps a
+/// place for half a minute.
+const WIDE: Quota = Quota { limit: 1_000_000, window: Duration::from_secs(365 * 24 * 3600) };
 
 /// Addresses, and e-mails, that came before.
 const CROWD: u32 = 100_000;

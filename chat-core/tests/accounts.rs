@@ -10,10 +10,11 @@ use std::{
 
 use async_trait::async_trait;
 use chat_core::{
-    ChatService, ChatServiceBuilder, Code,
+    ChatService, ChatServiceBuilder, Code, Timestamp,
     auth::{Credentials, Device, SignUp, SignedIn},
     events::CloseReason,
     mail::{Letter, Mail, MailContent, MailError, MailKind, MailTemplates, Mailer},
+    store::{Outbox, SqliteStore},
 };
 use tokio::sync::Notify;
 
@@ -147,6 +148,9 @@ async fn a_welcome_comes_once_and_again_only_when_it_was_not_taken() {
     let chat = builder(folder.path(), &post).build().await.unwrap();
     chat.shutdown().await;
     assert_eq!(post.letters().len(), 3, "a restart sends nothing again");
+    let store = SqliteStore::open(folder.path().join("chat.db")).await.unwrap();
+    let later = Timestamp::now().plus(Duration::from_secs(24 * 3600));
+    assert_eq!(store.claim_outbox(later, later, 10).await.unwrap(), [], "nor later");
 }
 
 #[tokio::test]

@@ -141,9 +141,8 @@ async fn strangers_lock_no_owner_out(target: Target) {
     let at = |address: &str| server.client().with_header("x-forwarded-for", address);
     let (ann, bob) = (Signup::random(), Signup::random());
     let device = |reply: &Reply| {
-        let cookies = reply.headers.get_all("set-cookie").iter().map(|cookie| cookie.to_str().unwrap());
-        let cookie =
-            cookies.filter(|cookie| cookie.starts_with("device=")).last().expect("a cookie of the device");
+        let mut cookies = reply.headers.get_all("set-cookie").iter().map(|cookie| cookie.to_str().unwrap());
+        let cookie = cookies.find(|cookie| cookie.starts_with("device=")).expect("a cookie of the device");
         cookie.split(';').next().unwrap().to_owned()
     };
     let reply = at("198.51.100.1").post("/api/auth/signup", ann.json()).await;

@@ -110,3 +110,44 @@ fn reset_state(purpose: &Purpose, user: &UserRecord) -> String {
 fn verify_state(purpose: &Purpose, user: &UserRecord) -> String {
     purpose.digest(&[email_key(&user.email).as_bytes()])
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_link_rests_on_the_state_that_it_was_made_for() {
+        let secret = JwtSecret::new("0123456789abcdef0123456789abcdef").unwrap();
+        let links = Links::new(&secret, Some("https://app.example.org/".into()));
+        let now = Timestamp::now();
+        let ann = UserRecord {
+            id: UserId::generate(now),
+            email: "Ann@example.org".into(),
+            full_name: "Ann".into(),
+            password_hash: "old".into(),
+            profile_pic: None,
+            last_seen: now,
+            is_online: false,
+            created_at: now,
+            updated_at: now,
+            email_verified: false,
+            generation: 0,
+        };
+        let until = now.plus(Duration::from_secs(60));
+        let token = |link: Option<MailLink>| link.unwrap().url.split_once("#token=").unwrap().1.to_owned();
+        let reset = links.read_reset(&token(links.reset(&ann, until))).unwrap();
+        let verify = links.read_verify(&token(links.verify(&ann, until))).unwrap();
+        assert!(links.is_reset_of(&reset, &ann) && links.is_verify_of(&verify, &ann));
+        let changed = UserRecord { password_hash: "new".into(), ..ann.clone() };
+        assert!(!links.is_reset_of(&reset, &changed) && links.is_verify_of(&verify, &changed));
+        assert!(!links.is_reset_of(&reset, &UserRecord { generation: 1, ..ann.clone() }));
+        let moved = UserRecord { email: "bob@example.org".into(), ..ann.clone() };
+        assert!(!links.is_verify_of(&verify, &moved));
+        let old = now.minus(Duration::from_secs(1));
+        assert!(links.read_reset(&token(links.reset(&ann, old))).is_err(), "expired");
+        assert_eq!(links.reset(&ann, until), links.reset(&ann, until), "the same for a second attempt");
+        assert!(Links::new(&secret, None).reset(&ann, until).is_none());
+    }
+}
