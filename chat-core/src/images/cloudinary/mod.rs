@@ -34,8 +34,8 @@ const SENTENCE: usize = 200;
 /// Keeps pictures on Cloudinary.
 ///
 /// A picture gets a name that nobody can guess, in a folder (`chat` by default), and its `secure_url` is what people
-/// see. The picture of a profile is cut square around what Cloudinary takes for its subject, and scaled down to 512
-/// pixels, as it is stored; a picture in a message stays as it is.
+/// see. The picture of a profile is cut square around the face in it, or its middle, and scaled down to 512 pixels, as it is
+/// stored; a picture in a message stays as it is.
 ///
 /// What people get, by what Cloudinary does:
 ///
@@ -136,11 +136,14 @@ impl CloudinaryImages {
         form
     }
 
-    fn transformation(&self, purpose: ImagePurpose) -> Option<String> {
-        let side = self.avatar;
-        // Two steps: the first makes it square, the second smaller where it is larger. One that fills a square of this
-        // size would make small ones larger.
-        (purpose == ImagePurpose::Profile).then(|| format!("ar_1.0,c_crop,g_auto/c_limit,h_{side},w_{side}"))
+    /// What Cloudinary makes of the picture of a profile before it keeps it.
+    ///
+    /// `c_fill` makes it square and would make small ones larger, hence a size that this one has; `c_lfill` would leave
+    /// small ones as they are, and so not square. `g_face:center` is there in all plans, cuts no head off, and says what
+    /// is to be done where there is no face.
+    fn transformation(&self, (width, height): (u32, u32)) -> String {
+        let side = width.min(height).min(self.avatar).max(1);
+        format!("c_fill,g_face:center,h_{side},w_{side}")
     }
 }
 
@@ -151,7 +154,9 @@ impl ImageStore for CloudinaryImages {
         let extension = image.format().extension();
         let mut parameters =
             vec![("folder", self.folder.clone()), ("overwrite", "0".to_owned()), ("public_id", name.clone())];
-        parameters.extend(self.transformation(purpose).map(|steps| ("transformation", steps)));
+        if purpose == ImagePurpose::Profile {
+            parameters.push(("transformation", self.transformation(image.size())));
+        }
         let mut form = self.signed(parameters);
         form.file("file", &format!("{name}.{extension}"), image.format().content_type(), &image.into_bytes());
         let public_id = format!("{}/{name}", self.folder);
@@ -230,4 +235,36 @@ fn read(answer: &Response<Bytes>) -> Result<Value, Failed> {
         may_be_done: status.is_server_error() || status.is_success(),
         retry_after: outbound::retry_after(answer.headers()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_avatar_is_square_and_never_made_larger() {
+        let images = CloudinaryImages::from_url("cloudinary://key:hush@demo").unwrap();
+        assert_eq!(images.transformation((4000, 3000)), "c_fill,g_face:center,h_512,w_512");
+        assert_eq!(images.transformation((4000, 300)), "c_fill,g_face:center,h_300,w_300");
+        let images = images.with_avatar_size(0);
+        assert_eq!(images.transformation((1, 9)), "c_fill,g_face:center,h_1,w_1");
+        assert!(!format!("{images:?}").contains("hush"));
+    }
+
+    #[test]
+    fn what_cloudinary_says_is_kept_short_and_without_what_was_signed() {
+        let of = |status: u16, body: &str| {
+            let answer = Response::builder().status(status).header("retry-after", "7");
+            read(&answer.body(Bytes::copy_from_slice(body.as_bytes())).unwrap()).unwrap_err()
+        };
+        let failed =
+            of(401, r#"{"error":{"message":"Invalid Signature x. String to sign - 'folder=secret'."}}"#);
+        assert_eq!(failed.source.to_string(), "Cloudinary answered 401: Invalid Signature x. ");
+        assert!(!failed.may_be_done && failed.retry_after == Some(Duration::from_secs(7)));
+        let long = format!(r#"{{"error":{{"message":"{}"}}}}"#, "é".repeat(10_000));
+        assert!(of(400, &long).source.to_string().chars().count() < SENTENCE + 50);
+        for (status, body) in [(200, "<html>"), (200, "[]"), (500, ""), (502, "<html>")] {
+            assert!(of(status, body).may_be_done, "{status}");
+        }
+    }
 }
