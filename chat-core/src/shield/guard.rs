@@ -1,7 +1,6 @@
 //! What the embedded guard decides, on any clock.
 
 use std::{
-    borrow::Cow,
     hash::{BuildHasher, RandomState},
     sync::atomic::{AtomicBool, Ordering::Relaxed},
     time::Duration,
@@ -91,7 +90,7 @@ impl<C: Clock + Clone> Guard<C> {
         // Counted before: whoever goes on with it is told to wait.
         #[cfg(feature = "http")]
         if self.refuses_probes && visit.head.is_some_and(|head| probes::is_probe(&head.uri)) {
-            return Verdict::Denied(Cow::Borrowed("This request looks like a search for holes."));
+            return Verdict::Denied("This request looks like a search for holes.".into());
         }
         Verdict::Allow
     }
@@ -115,7 +114,7 @@ impl<C: Clock + Clone> Guard<C> {
             && attempt.action == AccountAction::SignUp
             && super::disposable::is_disposable(attempt.email)
         {
-            return Verdict::Denied(Cow::Borrowed("Sign up with an e-mail that is not a disposable one."));
+            return Verdict::Denied("Sign up with an e-mail that is not a disposable one.".into());
         }
         Verdict::Allow
     }
