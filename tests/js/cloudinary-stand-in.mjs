@@ -127,7 +127,7 @@ const actions = {
 };
 
 const refusals = {
-  unauthorized: () => failure(401, 'Unknown API key'),
+  unauthorized: () => failure(401, `Unknown API key ${KEY}`),
   limited: () => failure(429, 'Rate Limit Exceeded', { 'retry-after': '1' }),
   broken: () => failure(500, 'An error has occurred'),
 };

@@ -8,13 +8,14 @@ mod settings;
 mod sign;
 mod url;
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, header};
 use http_body_util::Full;
 use serde_json::Value;
+use tokio::sync::Semaphore;
 
 pub use self::settings::{CloudinaryUrlError, SignatureAlgorithm};
 use self::{form::Form, settings::Account};
@@ -30,6 +31,10 @@ const TIMEOUT: Duration = Duration::from_secs(15);
 const AVATAR: u32 = 512;
 /// Characters of what Cloudinary says that go into an error.
 const SENTENCE: usize = 200;
+/// Uploads at once, each with its picture in memory: a crowd before a slow service is told to come again.
+const AT_ONCE: usize = 64;
+/// Bytes of a URL.
+const LONGEST_URL: usize = 2048;
 
 /// Keeps pictures on Cloudinary.
 ///
@@ -53,6 +58,7 @@ pub struct CloudinaryImages {
     folder: String,
     avatar: u32,
     timeout: Duration,
+    places: Arc<Semaphore>,
 }
 
 impl fmt::Debug for CloudinaryImages {
@@ -75,7 +81,14 @@ impl CloudinaryImages {
     pub fn from_url(url: &str) -> Result<Self, CloudinaryUrlError> {
         let account = Account::parse(url)?;
         let http = HttpClient::new().map_err(CloudinaryUrlError::Tls)?;
-        Ok(Self { account, http, folder: "chat".to_owned(), avatar: AVATAR, timeout: TIMEOUT })
+        Ok(Self {
+            account,
+            http,
+            folder: "chat".to_owned(),
+            avatar: AVATAR,
+            timeout: TIMEOUT,
+            places: Arc::new(Semaphore::new(AT_ONCE)),
+        })
     }
 
     /// The folder for pictures; letters, digits, `-`, `_` and `/` between names. What has other characters counts as
@@ -120,7 +133,7 @@ impl CloudinaryImages {
             .body(Full::new(form.finish()))
             .map_err(|error| Failed::definite(error.into()))?;
         let answer = self.http.send(request, self.timeout).await.map_err(Failed::from)?;
-        read(&answer)
+        read(&answer, &self.account.key)
     }
 
     /// A form with these parameters, which are signed, and what proves them.
@@ -150,6 +163,10 @@ impl CloudinaryImages {
 #[async_trait]
 impl ImageStore for CloudinaryImages {
     async fn put(&self, image: CheckedImage, purpose: ImagePurpose) -> Result<String, ImageStoreError> {
+        let _place = self
+            .places
+            .try_acquire()
+            .map_err(|_| ImageStoreError::new("too many uploads wait for Cloudinary"))?;
         let name = random::name::<16>();
         let extension = image.format().extension();
         let mut parameters =
@@ -166,7 +183,9 @@ impl ImageStore for CloudinaryImages {
             ..failed.into()
         })?;
         let url = answer["secure_url"].as_str().unwrap_or_default();
-        if self.account.public_id(url).as_deref() == Some(&public_id) {
+        let named = self.account.public_id(url).unwrap_or_default();
+        // Accounts differ in whether the folder is part of the name.
+        if (named == public_id || named == name) && url.len() <= LONGEST_URL {
             return Ok(url.to_owned());
         }
         let error = ImageStoreError::new("Cloudinary took the picture and did not say where it is");
@@ -217,8 +236,8 @@ impl From<Failed> for ImageStoreError {
     }
 }
 
-/// The answer, if it is one.
-fn read(answer: &Response<Bytes>) -> Result<Value, Failed> {
+/// The answer, if it is one. What Cloudinary says is kept without the key, should it repeat that.
+fn read(answer: &Response<Bytes>, key: &str) -> Result<Value, Failed> {
     let status = answer.status();
     let body: Option<Value> = serde_json::from_slice(answer.body()).ok().filter(Value::is_object);
     if status == StatusCode::OK {
@@ -228,7 +247,7 @@ fn read(answer: &Response<Bytes>) -> Result<Value, Failed> {
     }
     let said = body.as_ref().and_then(|body| body["error"]["message"].as_str()).unwrap_or_default();
     // What was signed, which it repeats when the signature is wrong, is nobody's business.
-    let said = said.split("String to sign").next().unwrap_or_default();
+    let said = said.split("String to sign").next().unwrap_or_default().replace(key, "…");
     let said: String = said.chars().filter(|c| !c.is_control()).take(SENTENCE).collect();
     Err(Failed {
         source: format!("Cloudinary answered {}: {said}", status.as_u16()).into(),
@@ -255,12 +274,14 @@ mod tests {
     fn what_cloudinary_says_is_kept_short_and_without_what_was_signed() {
         let of = |status: u16, body: &str| {
             let answer = Response::builder().status(status).header("retry-after", "7");
-            read(&answer.body(Bytes::copy_from_slice(body.as_bytes())).unwrap()).unwrap_err()
+            read(&answer.body(Bytes::copy_from_slice(body.as_bytes())).unwrap(), "the-key").unwrap_err()
         };
         let failed =
             of(401, r#"{"error":{"message":"Invalid Signature x. String to sign - 'folder=secret'."}}"#);
         assert_eq!(failed.source.to_string(), "Cloudinary answered 401: Invalid Signature x. ");
         assert!(!failed.may_be_done && failed.retry_after == Some(Duration::from_secs(7)));
+        let failed = of(401, r#"{"error":{"message":"Unknown API key the-key"}}"#);
+        assert_eq!(failed.source.to_string(), "Cloudinary answered 401: Unknown API key …");
         let long = format!(r#"{{"error":{{"message":"{}"}}}}"#, "é".repeat(10_000));
         assert!(of(400, &long).source.to_string().chars().count() < SENTENCE + 50);
         for (status, body) in [(200, "<html>"), (200, "[]"), (500, ""), (502, "<html>")] {
