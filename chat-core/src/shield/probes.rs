@@ -1,6 +1,6 @@
 //! Requests that only look for holes: known by their path and query, which people do not write.
 //!
-//! No body is looked into: there "<script>" is a message about HTML. It is no defence for an application that has such
+//! No body is looked into: there `<script>` is a message about HTML. It is no defence for an application that has such
 //! holes; it says no at once to those who knock at every door, and shows it in the figures.
 
 use std::borrow::Cow;
