@@ -85,7 +85,7 @@ pub struct Args {
     /// The sender of mail, whose domain is verified at Resend: `chat@example.org` or `Chat <chat@example.org>`
     #[arg(long, env = "MAIL_FROM")]
     pub mail_from: Option<String>,
-    /// Where Resend is, for a proxy in between [default: https://api.resend.com]
+    /// Where Resend is, for a proxy in between [default: <https://api.resend.com>]
     #[arg(long, env = "RESEND_BASE_URL", hide_env_values = true)]
     pub resend_base_url: Option<String>,
     /// Where people open the application: links in mails lead to `/reset-password` and `/verify-email` there [default:
@@ -101,7 +101,7 @@ pub struct Args {
     /// Arcjet decides who may come in, with this key of a site [default: the built-in shield]
     #[arg(long, env = "ARCJET_KEY", hide_env_values = true)]
     pub arcjet_key: Option<String>,
-    /// Where Arcjet is, for a proxy in between [default: https://decide.arcjet.com]
+    /// Where Arcjet is, for a proxy in between [default: <https://decide.arcjet.com>]
     #[arg(long, env = "ARCJET_BASE_URL", hide_env_values = true)]
     pub arcjet_base_url: Option<String>,
     /// `on`: nobody signs up with an e-mail of a service for addresses that last some minutes [default: off]
