@@ -280,7 +280,7 @@ impl ChatServiceBuilder {
 
         let revocations = Revocations::load(&*store).await.map_err(BuildError::Store)?;
         // Whoever was online was so in a process that is gone.
-        store.all_offline().await.map_err(BuildError::Store)?;
+        store.expire_leases(crate::Timestamp::now()).await.map_err(BuildError::Store)?;
 
         encryption::note_use(&*store).await.map_err(BuildError::Store)?;
         encryption::forget_other_keys(&*store, &keys).await.map_err(BuildError::Store)?;

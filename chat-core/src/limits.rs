@@ -1,5 +1,7 @@
 //! How much of everything.
 
+use std::time::Duration;
+
 use crate::images::ImageLimits;
 
 /// Limits on what people send. Each can be set; the defaults are the contract's.
@@ -22,6 +24,8 @@ pub struct Limits {
     pub page: usize,
     /// The most of them on a page: 200.
     pub max_page: usize,
+    /// How long after it was sent a message can be edited: 15 minutes.
+    pub edit_within: Duration,
 }
 
 impl Default for Limits {
@@ -35,6 +39,7 @@ impl Default for Limits {
             body_bytes: 8 << 20,
             page: 50,
             max_page: 200,
+            edit_within: Duration::from_secs(15 * 60),
         }
     }
 }

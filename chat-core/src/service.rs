@@ -294,6 +294,9 @@ impl View {
             client_id: record.client_id,
             is_deleted: record.is_deleted,
             unreadable: false,
+            reply_to: record.reply_to,
+            is_edited: record.is_edited,
+            reactions: record.reactions,
             created_at: record.created_at,
             updated_at: record.updated_at,
         }

@@ -52,6 +52,7 @@ impl Home {
                 updated_at: now,
                 email_verified: true,
                 generation: 0,
+                settings: chat_core::store::Settings::default(),
             };
             store.insert_user(&user).await.unwrap();
         }
@@ -71,6 +72,7 @@ impl Home {
             image: Some("https://example.org/picture.png".to_owned()),
             client_id: None,
             at: now,
+            reply_to: None,
         };
         for outcome in store.append(bodies.iter().map(message).collect()).await {
             outcome.unwrap();

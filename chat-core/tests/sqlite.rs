@@ -79,6 +79,7 @@ async fn two_users(store: &SqliteStore) -> (UserId, UserId) {
             updated_at: at(0),
             email_verified: true,
             generation: 0,
+            settings: chat_core::store::Settings::default(),
         };
         store.insert_user(&user).await.unwrap();
         ids.push(id);
@@ -96,6 +97,7 @@ fn message(from: UserId, to: UserId, body: &str) -> NewMessage {
         image: None,
         client_id: None,
         at: at(0),
+        reply_to: None,
     }
 }
 

@@ -49,6 +49,7 @@ impl Bench {
                 updated_at: now,
                 email_verified: true,
                 generation: 0,
+                settings: chat_core::store::Settings::default(),
             };
             store.insert_user(&user).await.unwrap();
             users.push(id);
@@ -74,6 +75,7 @@ impl Bench {
             image: None,
             client_id: Some(format!("0b7f4f0e-8a5e-4d0c-{id}")),
             at,
+            reply_to: None,
         }
     }
 

@@ -134,6 +134,7 @@ mod tests {
             updated_at: now,
             email_verified: false,
             generation: 0,
+            settings: crate::store::Settings::default(),
         };
         let until = now.plus(Duration::from_secs(60));
         let token = |link: Option<MailLink>| link.unwrap().url.split_once("#token=").unwrap().1.to_owned();

@@ -1,5 +1,6 @@
 //! Accounts and sign-ins.
 
+mod choices;
 mod common_passwords;
 mod device;
 mod input;
@@ -38,7 +39,7 @@ use crate::{
     mail::MailKind,
     outbox::Job,
     service::Shared,
-    store::{ProfileChange, SessionRecord, UserRecord},
+    store::{ProfileChange, SessionRecord, Settings, UserRecord},
 };
 
 /// Somebody who has just signed up or logged in.
@@ -119,6 +120,7 @@ impl Auth<'_> {
             updated_at: now,
             email_verified: !self.0.verifies_emails,
             generation: 0,
+            settings: Settings::default(),
         };
         let shared = self.0.clone();
         // A task of its own: an account that was made gets its mail, whether or not the client still waits.

@@ -6,7 +6,10 @@ use std::{ops::Deref, sync::Arc};
 
 use serde::Serialize;
 
-use crate::{Timestamp, UserId, messages::Message};
+use crate::{
+    ChatId, MessageId, Timestamp, UserId,
+    messages::{Message, Reaction},
+};
 
 /// Something that happened. Serialised it is the payload that clients see (camelCase).
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -17,6 +20,34 @@ pub enum Event {
     MessageSent(Message),
     /// A message was deleted: `is_deleted`, and nothing left of what it said.
     MessageDeleted(Message),
+    /// A message has another text.
+    MessageEdited(Message),
+    /// Reactions of a message changed.
+    #[serde(rename_all = "camelCase")]
+    Reactions {
+        /// The message.
+        message_id: MessageId,
+        /// Its chat.
+        chat_id: ChatId,
+        /// All of them, in the order in which they were made.
+        reactions: Vec<Reaction>,
+        /// When the message last changed.
+        updated_at: Timestamp,
+    },
+    /// You deleted a message for yourself only.
+    #[serde(rename_all = "camelCase")]
+    MessageHidden {
+        /// The message.
+        message_id: MessageId,
+        /// Its chat.
+        chat_id: ChatId,
+    },
+    /// A device of a member has the messages of a chat up to `seq`.
+    MessagesDelivered(Watermark),
+    /// A member has read a chat up to `seq`. Also you, on another device.
+    MessagesRead(Watermark),
+    /// You come back with a cursor that can't be served: load the state anew.
+    Resync {},
     /// Somebody writes to you, or no longer does.
     #[serde(rename_all = "camelCase")]
     Typing {
@@ -39,6 +70,18 @@ pub enum Event {
     OnlineUsers(Vec<UserId>),
 }
 
+/// How far a member has come in a chat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Watermark {
+    /// The chat.
+    pub chat_id: ChatId,
+    /// The member.
+    pub user_id: UserId,
+    /// Up to where.
+    pub seq: u64,
+}
+
 impl Event {
     /// Its name on the wire.
     #[must_use]
@@ -46,6 +89,12 @@ impl Event {
         match self {
             Self::MessageSent(_) => "sendMessage",
             Self::MessageDeleted(_) => "deleteMessage",
+            Self::MessageEdited(_) => "editMessage",
+            Self::Reactions { .. } => "reactions",
+            Self::MessageHidden { .. } => "hideMessage",
+            Self::MessagesDelivered(_) => "messagesDelivered",
+            Self::MessagesRead(_) => "messagesRead",
+            Self::Resync {} => "resync",
             Self::Typing { .. } => "typing",
             Self::Presence { .. } => "presence",
             Self::OnlineUsers(_) => "onlineUsers",

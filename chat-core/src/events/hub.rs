@@ -8,7 +8,7 @@ use std::sync::{
 use dashmap::DashMap;
 use tokio::sync::mpsc::{self, error::TrySendError};
 
-use super::SharedEvent;
+use super::{Cursor, Delivery, SharedEvent};
 use crate::{SessionId, UserId};
 
 /// Names one connection within this process.
@@ -209,19 +209,32 @@ impl Connection {
         self.user
     }
 
+    /// Goes on from this cursor: first what changed since, then what happens.
+    #[must_use]
+    pub fn since(self, cursor: &str) -> Self {
+        let _ = cursor;
+        self
+    }
+
+    /// Where the connection stands, for a client that has got nothing yet: what it would give if it came back now.
+    /// `None` while the store is away.
+    pub async fn cursor(&mut self) -> Option<Cursor> {
+        None
+    }
+
     /// The next event; `None` when the service closed the connection and everything queued before was read.
     ///
     /// Cancel-safe: a dropped future loses nothing.
-    pub async fn next(&mut self) -> Option<SharedEvent> {
-        self.queue.recv().await
+    pub async fn next(&mut self) -> Option<Delivery> {
+        Some(Delivery { event: self.queue.recv().await?, cursor: None })
     }
 
     /// As [`next`](Self::next), for streams.
     pub(crate) fn poll_next(
         &mut self,
         context: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<SharedEvent>> {
-        self.queue.poll_recv(context)
+    ) -> std::task::Poll<Option<Delivery>> {
+        self.queue.poll_recv(context).map(|event| event.map(|event| Delivery { event, cursor: None }))
     }
 
     /// Why the service closed it, once it has.

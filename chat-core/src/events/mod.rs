@@ -1,5 +1,6 @@
 //! Live delivery: events, connections, typing.
 
+mod cursor;
 mod event;
 mod hub;
 mod typing;
@@ -12,7 +13,8 @@ use std::{
 use futures_util::Stream;
 
 pub use self::{
-    event::{Event, SharedEvent},
+    cursor::{Cursor, Delivery},
+    event::{Event, SharedEvent, Watermark},
     hub::{CloseReason, Connection, ConnectionId},
 };
 pub(crate) use self::{hub::Hub, typing::Typing};
@@ -57,6 +59,13 @@ impl Events<'_> {
 pub struct Subscription(Connection);
 
 impl Subscription {
+    /// Goes on from this cursor: first what changed since, then what happens. One that can't be served (too old, of
+    /// somebody else, made up) gives [`Event::Resync`] first.
+    #[must_use]
+    pub fn since(self, cursor: &str) -> Self {
+        Self(self.0.since(cursor))
+    }
+
     /// Why the service ended it, once it has.
     #[must_use]
     pub fn close_reason(&self) -> Option<CloseReason> {
@@ -65,9 +74,9 @@ impl Subscription {
 }
 
 impl Stream for Subscription {
-    type Item = SharedEvent;
+    type Item = Delivery;
 
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<SharedEvent>> {
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Delivery>> {
         self.0.poll_next(context)
     }
 }

@@ -58,7 +58,8 @@ pub(super) async fn send(mut call: Call) -> Result<Reply> {
         (None, Some(url)) => Some(picture("image", url, call.chat.limits()).await?),
         (None, None) => None,
     };
-    let sent = call.chat.messages().send(me, To::User(to), Draft { text, image, client_id }).await?;
+    let sent =
+        call.chat.messages().send(me, To::User(to), Draft { text, image, client_id, reply_to: None }).await?;
     Ok(if sent.is_repeat {
         Reply::ok(&sent.message, "Sent before.")
     } else {

@@ -373,11 +373,20 @@ mod tests {
             unreadable: true,
             created_at: now,
             updated_at: now,
+            reply_to: None,
+            is_edited: false,
+            reactions: Vec::new(),
         };
         let state = ReadState { chat_id: message.chat_id, seq: 1, unread: 0 };
         let readable = json!(Message { unreadable: false, ..message.clone() });
-        let chat =
-            json!(Chat { partner: user.clone(), chat_id: message.chat_id, last_message: None, unread: 0 });
+        let chat = json!(Chat {
+            partner: user.clone(),
+            chat_id: message.chat_id,
+            last_message: None,
+            unread: 0,
+            delivered_seq: 0,
+            read_seq: 0
+        });
         let document = built();
         let schemas = &document["components"]["schemas"];
         let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();

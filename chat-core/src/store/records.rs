@@ -27,6 +27,8 @@ pub struct UserRecord {
     pub email_verified: bool,
     /// Which generation of sign-ins is in force: it rises when all of them are ended, see [`Cut`].
     pub generation: u32,
+    /// What they have chosen for themselves.
+    pub settings: Settings,
 }
 
 impl std::fmt::Debug for UserRecord {
@@ -89,8 +91,26 @@ pub struct MessageRecord {
     pub is_deleted: bool,
     /// When it was appended.
     pub created_at: Timestamp,
-    /// When it last changed.
+    /// When it last changed, for everybody: later than what it was before by a millisecond at least.
     pub updated_at: Timestamp,
+    /// The message of the same chat that it answers.
+    pub reply_to: Option<MessageId>,
+    /// Whether its text was changed since.
+    pub is_edited: bool,
+    /// What people think of it, in the order in which they said so.
+    pub reactions: Vec<Reaction>,
+    /// Members who don't want to see it any more.
+    pub hidden_for: Vec<UserId>,
+}
+
+/// What somebody thinks of a message, in one picture.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Reaction {
+    /// Who.
+    pub user_id: UserId,
+    /// An emoji.
+    pub emoji: String,
 }
 
 impl MessageRecord {
@@ -118,6 +138,8 @@ pub struct NewMessage {
     pub image: Option<String>,
     /// The sender's idempotency key.
     pub client_id: Option<String>,
+    /// The message of the same chat that it answers; the caller has made sure that it is one.
+    pub reply_to: Option<MessageId>,
     /// The moment.
     pub at: Timestamp,
 }
@@ -126,7 +148,14 @@ pub struct NewMessage {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Appended {
     /// It was appended.
-    New(MessageRecord),
+    New {
+        /// As it stands.
+        message: MessageRecord,
+        /// Where the entry ends that tells of it and of those before it in the same chat. Where one entry tells of
+        /// several messages, the last of them has its places, and the others have none; likewise where the feeds
+        /// are brought up to date later.
+        places: Vec<Place>,
+    },
     /// The sender had sent it before, under the same `client_id`: this one.
     Repeat(MessageRecord),
 }
@@ -136,7 +165,7 @@ impl Appended {
     #[must_use]
     pub fn into_record(self) -> MessageRecord {
         match self {
-            Self::New(record) | Self::Repeat(record) => record,
+            Self::New { message, .. } | Self::Repeat(message) => message,
         }
     }
 }
@@ -150,6 +179,88 @@ pub struct Deletion {
     pub is_first: bool,
     /// The picture that it had until now, which nobody points to any more.
     pub image: Option<String>,
+    /// Where the change stands in the members' feeds; none where they are brought up to date later.
+    pub places: Vec<Place>,
+}
+
+/// A change of a message that is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MessageChange {
+    /// Another text: the sealed body, and `is_edited`.
+    Edit {
+        /// The sealed text, or `None` for none.
+        body: Option<String>,
+    },
+    /// Adds a reaction, or takes it away.
+    React {
+        /// Which, and whose.
+        reaction: Reaction,
+        /// Whether it is added.
+        is_on: bool,
+    },
+    /// The user does not want to see it any more. For nobody else anything changes, `updated_at` neither.
+    Hide {
+        /// Who.
+        user: UserId,
+    },
+}
+
+/// What a change of a message did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Changed {
+    /// The message afterwards.
+    pub message: MessageRecord,
+    /// Whether something changed; not when it was so before, and never of a deleted message, which can only be hidden.
+    pub is_change: bool,
+    /// Where the change stands in the feeds of those whom it concerns; none where they are brought up to date later.
+    pub places: Vec<Place>,
+}
+
+/// Where a change stands in somebody's feed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Whose feed.
+    pub user: UserId,
+    /// 1, 2, 3 … without a hole.
+    pub position: u64,
+}
+
+/// What a feed tells of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// Messages were appended to a chat: these, and no others between them.
+    Sent {
+        /// The chat.
+        chat: ChatId,
+        /// The seq of the first.
+        from: u64,
+        /// The seq of the last.
+        to: u64,
+    },
+    /// A text was changed.
+    Edited(MessageId),
+    /// A message was deleted.
+    Deleted(MessageId),
+    /// Reactions of a message changed.
+    Reacted(MessageId),
+    /// The owner of the feed has hidden a message.
+    Hidden(MessageId),
+    /// A member has read further, or got more: the owner of the feed, or another one who lets it be known.
+    Marked {
+        /// The chat.
+        chat: ChatId,
+        /// The member.
+        user: UserId,
+    },
+}
+
+/// A change in a feed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FeedEntry {
+    /// Its place.
+    pub position: u64,
+    /// What happened. What became of it since is in the log.
+    pub change: Change,
 }
 
 /// Where a message stands among all; a store uses of it what its order needs.
@@ -181,6 +292,55 @@ pub struct ChatState {
     pub last_seq: u64,
     /// The seq up to which the member has read.
     pub read_seq: u64,
+    /// What others may know of it.
+    pub shown: Watermarks,
+}
+
+/// How far messages came with a member, as others may know. `delivered` is never less than `read`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Watermarks {
+    /// The seq up to which a device of the member has them.
+    pub delivered: u64,
+    /// The seq up to which the member has read them.
+    pub read: u64,
+}
+
+/// A member got messages, or read them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    /// The chat.
+    pub chat: ChatId,
+    /// The member.
+    pub user: UserId,
+    /// Which.
+    pub kind: MarkKind,
+    /// Up to which seq; `None`: to the newest message.
+    pub up_to: Option<u64>,
+    /// Whether others may know of it: else [`ChatState::shown`] stays as it is.
+    pub is_shown: bool,
+}
+
+/// What a mark says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MarkKind {
+    /// A device has them. Where nobody may know, nothing is stored.
+    Delivered,
+    /// They were read, and delivered along with that.
+    Read,
+}
+
+/// What a mark did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Marked {
+    /// The chat as it was from the member's side.
+    pub before: ChatState,
+    /// And as it is.
+    pub after: ChatState,
+    /// The chat's members.
+    pub members: Vec<UserId>,
+    /// Where the change stands in the feeds: in the member's own if they read further, in those of the others if
+    /// [`ChatState::shown`] moved. None where nothing changed, or feeds are brought up to date later.
+    pub places: Vec<Place>,
 }
 
 impl ChatState {
@@ -204,6 +364,43 @@ pub struct ChatEntry {
     pub last_at: Timestamp,
     /// How far it goes, and how far the user has read.
     pub state: ChatState,
+    /// How far the partner has got, as the user may know.
+    pub partner_marks: Watermarks,
+}
+
+/// Somebody whom a user does not want to hear of, or be heard of by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Block {
+    /// Who blocked.
+    pub by: UserId,
+    /// Whom.
+    pub user: UserId,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What a user has chosen for themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// Others may know what one got and read.
+    pub sends_receipts: bool,
+    /// Nobody may know that one is here.
+    pub is_invisible: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { sends_receipts: true, is_invisible: false }
+    }
+}
+
+/// A change of them; what is `None` stays.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SettingsChange {
+    /// See [`Settings::sends_receipts`].
+    pub sends_receipts: Option<bool>,
+    /// See [`Settings::is_invisible`].
+    pub is_invisible: Option<bool>,
 }
 
 /// Where a chat stands in a user's list.

@@ -102,11 +102,11 @@ impl<'a> Conversation<'a> {
             tokio::select! {
                 event = self.connection.next() => {
                     let Some(event) = event else { return Err(self.closed()) };
-                    let mut batch = vec![encode(&event)];
+                    let mut batch = vec![encode(&event.event)];
                     while batch.len() < BATCH
                         && let Some(Some(event)) = self.connection.next().now_or_never()
                     {
-                        batch.push(encode(&event));
+                        batch.push(encode(&event.event));
                     }
                     self.say(socket, batch).await?;
                 }

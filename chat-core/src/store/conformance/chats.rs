@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     Harness,
-    fixtures::{accounts, at, at_once, message, new_record, send, state},
+    fixtures::{accounts, at, at_once, mark_read, message, new_record, send, state},
 };
 use crate::{
     ChatId, UserId,
@@ -28,8 +28,9 @@ pub async fn the_list_shows_each_chat(harness: &impl Harness) {
         chat_id: ChatId::direct(ann, bob),
         partner: Some(partner),
         last_message: Some(newest.clone()),
+        partner_marks: crate::store::Watermarks::default(),
         last_at: at(3_000),
-        state: ChatState { last_seq: 4, read_seq },
+        state: ChatState { last_seq: 4, read_seq, shown: crate::store::Watermarks::default() },
     };
     assert_eq!(store.chats_of(ann, None, 10).await.unwrap(), [entry(robert, 1)], "the one side");
     let user = store.user(ann).await.unwrap().expect("ann is there");
@@ -104,12 +105,18 @@ pub async fn a_chat_is_seen_by_its_members(harness: &impl Harness) {
     let [ann, bob, cid] = accounts(&store).await;
     let chat = send(&store, message(ann, bob)).await.chat_id;
     send(&store, message(bob, cid)).await;
-    assert_eq!(store.chat(chat, ann).await.unwrap(), Some(ChatState { last_seq: 1, read_seq: 1 }));
-    assert_eq!(store.chat(chat, bob).await.unwrap(), Some(ChatState { last_seq: 1, read_seq: 0 }));
+    assert_eq!(
+        store.chat(chat, ann).await.unwrap(),
+        Some(ChatState { last_seq: 1, read_seq: 1, shown: crate::store::Watermarks::default() })
+    );
+    assert_eq!(
+        store.chat(chat, bob).await.unwrap(),
+        Some(ChatState { last_seq: 1, read_seq: 0, shown: crate::store::Watermarks::default() })
+    );
     assert_eq!(store.chat(chat, cid).await.unwrap(), None, "not a member");
     assert_eq!(store.chat(ChatId::direct(ann, cid), ann).await.unwrap(), None, "no such chat");
-    assert_eq!(store.mark_read(chat, cid, None).await.unwrap(), None, "not a member has nothing to read");
-    assert_eq!(store.mark_read(ChatId::direct(ann, cid), ann, None).await.unwrap(), None, "no such chat");
+    assert_eq!(mark_read(&store, chat, cid, None).await, None, "not a member has nothing to read");
+    assert_eq!(mark_read(&store, ChatId::direct(ann, cid), ann, None).await, None, "no such chat");
     assert_eq!(store.chat(chat, cid).await.unwrap(), None, "reading makes nobody a member");
 }
 
@@ -122,17 +129,25 @@ pub async fn reading_moves_the_watermark(harness: &impl Harness) {
     let steps =
         [(Some(0), 0), (Some(2), 2), (Some(1), 2), (Some(2), 2), (Some(5), 5), (Some(99), 6), (Some(3), 6)];
     for (up_to, read_seq) in steps {
-        let expected = ChatState { last_seq: 6, read_seq };
-        assert_eq!(store.mark_read(chat, bob, up_to).await.unwrap(), Some(expected), "up to {up_to:?}");
+        let expected = ChatState { last_seq: 6, read_seq, shown: crate::store::Watermarks::default() };
+        assert_eq!(mark_read(&store, chat, bob, up_to).await, Some(expected), "up to {up_to:?}");
         assert_eq!(state(&store, chat, bob).await, expected, "stored, up to {up_to:?}");
         assert_eq!(store.chats_of(bob, None, 1).await.unwrap()[0].state, expected, "listed, up to {up_to:?}");
     }
     store.append((0..2).map(|_| message(ann, bob)).collect()).await;
     assert_eq!(state(&store, chat, bob).await.unread(), 2, "what came after `beyond` is unread");
-    let read = store.mark_read(chat, bob, None).await.unwrap();
-    assert_eq!(read, Some(ChatState { last_seq: 8, read_seq: 8 }), "all of it");
-    let huge = store.mark_read(chat, bob, Some(u64::MAX)).await.unwrap();
-    assert_eq!(huge, Some(ChatState { last_seq: 8, read_seq: 8 }), "never beyond");
+    let read = mark_read(&store, chat, bob, None).await;
+    assert_eq!(
+        read,
+        Some(ChatState { last_seq: 8, read_seq: 8, shown: crate::store::Watermarks::default() }),
+        "all of it"
+    );
+    let huge = mark_read(&store, chat, bob, Some(u64::MAX)).await;
+    assert_eq!(
+        huge,
+        Some(ChatState { last_seq: 8, read_seq: 8, shown: crate::store::Watermarks::default() }),
+        "never beyond"
+    );
     assert_eq!(state(&store, chat, ann).await.read_seq, 8, "the other one's is their own");
     let list = store.chats_of(ann, None, 1).await.unwrap();
     assert_eq!(list[0].last_at, at(1_000), "reading is no activity");
@@ -146,7 +161,7 @@ pub async fn reading_at_the_same_moment(harness: &impl Harness) {
     store.append((0..20).map(|_| message(ann, bob)).collect()).await;
     let states = at_once((0..16).map(|n| {
         let store = Arc::clone(&store);
-        async move { (n, store.mark_read(chat, bob, Some(n)).await.unwrap().expect("a member")) }
+        async move { (n, mark_read(&store, chat, bob, Some(n)).await.expect("a member")) }
     }))
     .await;
     for (n, state) in states {
@@ -164,11 +179,11 @@ pub async fn reading_and_sending_at_the_same_moment(harness: &impl Harness) {
         let (mine, theirs, read, again) = tokio::join!(
             store.append(vec![message(bob, ann)]),
             store.append(vec![message(ann, bob)]),
-            store.mark_read(chat, bob, None),
+            mark_read(&store, chat, bob, None),
             store.append(vec![message(ann, bob)]),
         );
         let mine = mine.into_iter().chain(theirs).chain(again).map(new_record).next().expect("a message");
-        let read = read.expect("it is marked").expect("a member");
+        let read = read.expect("a member");
         let after = state(&store, chat, bob).await;
         let farthest = read.read_seq.max(mine.seq);
         assert_eq!(after.read_seq, farthest, "round {round}: sent {}, read {read:?}", mine.seq);

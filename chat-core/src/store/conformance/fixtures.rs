@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use crate::{
     ChatId, MessageId, Timestamp, UserId,
-    store::{Appended, ChatState, MessageRecord, NewMessage, Result, Store, StoreError, UserRecord},
+    store::{
+        Appended, ChatState, Mark, MarkKind, MessageRecord, NewMessage, Result, Settings, Store, StoreError,
+        UserRecord, Watermarks,
+    },
 };
 
 /// `millis` after a moment that all checks share.
@@ -26,6 +29,7 @@ pub(super) fn person(email: &str, full_name: &str) -> UserRecord {
         updated_at: at(3),
         email_verified: true,
         generation: 0,
+        settings: Settings::default(),
     }
 }
 
@@ -52,6 +56,7 @@ pub(super) fn message(from: UserId, to: UserId) -> NewMessage {
         image: None,
         client_id: None,
         at: at(1_000),
+        reply_to: None,
     }
 }
 
@@ -74,6 +79,10 @@ pub(super) fn record(new: &NewMessage, seq: u64) -> MessageRecord {
         is_deleted: false,
         created_at: new.at,
         updated_at: new.at,
+        reply_to: new.reply_to,
+        is_edited: false,
+        reactions: Vec::new(),
+        hidden_for: Vec::new(),
     }
 }
 
@@ -92,7 +101,7 @@ pub(super) async fn send(store: &Arc<dyn Store>, new: NewMessage) -> MessageReco
 /// The record of an outcome that must be `New`.
 pub(super) fn new_record(outcome: Result<Appended>) -> MessageRecord {
     match outcome {
-        Ok(Appended::New(record)) => record,
+        Ok(Appended::New { message, .. }) => message,
         other => panic!("append should have given New, and gave {other:?}"),
     }
 }
@@ -139,4 +148,20 @@ pub(super) async fn at_once<T: Send + 'static>(
         results.push(task.await.expect("a call does not panic"));
     }
     results
+}
+
+/// A mark that others may know of.
+pub(super) const fn read_mark(chat: ChatId, user: UserId, up_to: Option<u64>) -> Mark {
+    Mark { chat, user, kind: MarkKind::Read, up_to, is_shown: true }
+}
+
+/// Marks as read; the state afterwards, in what is the member's own.
+pub(super) async fn mark_read(
+    store: &Arc<dyn Store>,
+    chat: ChatId,
+    user: UserId,
+    up_to: Option<u64>,
+) -> Option<ChatState> {
+    let marked = store.mark(&read_mark(chat, user, up_to)).await.expect("marked")?;
+    Some(ChatState { shown: Watermarks::default(), ..marked.after })
 }

@@ -6,7 +6,9 @@ use futures_util::FutureExt;
 
 use super::{
     Harness,
-    fixtures::{accounts, append, at, keyed, log, message, person, repeated, send, state},
+    fixtures::{
+        accounts, append, at, keyed, log, mark_read, message, person, read_mark, repeated, send, state,
+    },
 };
 use crate::{
     ChatId, MessageId, OutboxId, SessionId, StoreError, UserId,
@@ -50,12 +52,12 @@ pub async fn dropped_calls_are_whole_or_not_there(harness: &impl Harness) {
         let last_seq = log.len() as u64;
         assert_eq!(
             state(&store, chat, me).await,
-            ChatState { last_seq, read_seq: last_seq },
+            ChatState { last_seq, read_seq: last_seq, shown: crate::store::Watermarks::default() },
             "the sender's side"
         );
         assert_eq!(
             state(&store, chat, *user).await,
-            ChatState { last_seq, read_seq: 0 },
+            ChatState { last_seq, read_seq: 0, shown: crate::store::Watermarks::default() },
             "the receiver's side"
         );
         let entry = store.chats_of(*user, None, 1).await.unwrap().remove(0);
@@ -87,7 +89,7 @@ pub async fn data_is_there_after_a_reopen(harness: &impl Harness) {
     let chat = ChatId::direct(ann, bob);
     let third = log(&store, chat).await.remove(2);
     store.delete_message(third.id, at(5_000)).await.unwrap();
-    store.mark_read(chat, bob, Some(4)).await.unwrap();
+    mark_read(&store, chat, bob, Some(4)).await;
     let revocation = Revocation { session: SessionId::random(), expires_at: at(9_000) };
     store.revoke_session(revocation).await.unwrap();
     store.put_note("key", "value").await.unwrap();
@@ -99,10 +101,14 @@ pub async fn data_is_there_after_a_reopen(harness: &impl Harness) {
     assert_eq!(store.user(user.id).await.unwrap(), Some(user), "the account");
     assert_eq!(log(&store, chat).await, messages, "the messages");
     assert_eq!(store.chats_of(bob, None, 10).await.unwrap(), list, "the list");
-    assert_eq!(state(&store, chat, bob).await, ChatState { last_seq: 5, read_seq: 4 }, "the watermark");
+    assert_eq!(
+        state(&store, chat, bob).await,
+        ChatState { last_seq: 5, read_seq: 4, shown: crate::store::Watermarks::default() },
+        "the watermark"
+    );
     assert_eq!(store.revocations(at(0)).await.unwrap(), [revocation], "the revocation");
     assert_eq!(store.note("key").await.unwrap().as_deref(), Some("value"), "the note");
-    assert_eq!(store.all_offline().await.unwrap(), 1, "who was online");
+    assert_eq!(store.expire_leases(crate::Timestamp::now()).await.unwrap(), 1, "who was online");
     let again = repeated(append(&store, keyed(ann, bob, "0")).await);
     assert_eq!(again, messages[0], "a key of before is still a repeat");
     let next = send(&store, NewMessage { at: at(0), ..message(bob, ann) }).await;
@@ -130,8 +136,8 @@ pub async fn a_closed_store_is_unavailable(harness: &impl Harness) {
     refused(store.user(ann).await);
     refused(store.user_by_email("user0@example.com").await);
     refused(store.update_profile(ann, &ProfileChange::default(), at(0)).await);
-    refused(store.set_presence(ann, true, at(0)).await);
-    refused(store.all_offline().await);
+    refused(store.set_presence(ann, true, at(0), "lease").await);
+    refused(store.expire_leases(crate::Timestamp::now()).await);
     refused(store.users_by_name(ann, None, 10).await);
     let outcomes = store.append(vec![message(ann, bob), message(bob, ann)]).await;
     assert_eq!(outcomes.len(), 2, "one outcome per message, also then");
@@ -144,7 +150,7 @@ pub async fn a_closed_store_is_unavailable(harness: &impl Harness) {
     refused(store.replace_bodies(Vec::new()).await);
     refused(store.chat(chat, ann).await);
     refused(store.chats_of(ann, None, 10).await);
-    refused(store.mark_read(chat, ann, None).await);
+    refused(store.mark(&read_mark(chat, ann, None)).await);
     refused(store.partners(ann).await);
     refused(store.revoke_session(Revocation { session: SessionId::random(), expires_at: at(0) }).await);
     refused(store.revocations(at(0)).await);

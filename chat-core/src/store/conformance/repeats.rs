@@ -80,7 +80,7 @@ pub async fn repeats_at_the_same_moment(harness: &impl Harness) {
             async move { append(&store, call).await.expect("it is appended or repeated") }
         }))
         .await;
-        let new = outcomes.iter().filter(|outcome| matches!(outcome, Appended::New(_))).count();
+        let new = outcomes.iter().filter(|outcome| matches!(outcome, Appended::New { .. })).count();
         assert_eq!(new, 1, "one of them is new");
         let first = outcomes[0].clone().into_record();
         assert!(

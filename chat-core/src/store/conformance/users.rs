@@ -116,31 +116,31 @@ pub async fn presence_is_no_change_of_the_profile(harness: &impl Harness) {
     let user = person("ann@example.com", "Ann");
     store.insert_user(&user).await.unwrap();
     for (is_online, when) in [(true, at(50)), (true, at(60)), (false, at(70))] {
-        store.set_presence(user.id, is_online, when).await.expect("presence is stored");
+        store.set_presence(user.id, is_online, when, "lease").await.expect("presence is stored");
         let expected = UserRecord { is_online, last_seen: when, ..user.clone() };
         assert_eq!(store.user(user.id).await.unwrap(), Some(expected));
     }
     let nobody = UserId::generate(at(0));
-    store.set_presence(nobody, true, at(80)).await.expect("of an unknown user nothing happens");
+    store.set_presence(nobody, true, at(80), "lease").await.expect("of an unknown user nothing happens");
     assert_eq!(store.user(nobody).await.unwrap(), None, "and nobody is made");
 }
 
 /// After a start everybody is offline; `last_seen` stays.
 pub async fn all_go_offline(harness: &impl Harness) {
     let store = harness.open().await;
-    assert_eq!(store.all_offline().await.unwrap(), 0, "nobody was online");
+    assert_eq!(store.expire_leases(crate::Timestamp::now()).await.unwrap(), 0, "nobody was online");
     let ids: [UserId; 5] = accounts(&store).await;
     for id in &ids[..3] {
-        store.set_presence(*id, true, at(50)).await.unwrap();
+        store.set_presence(*id, true, at(50), "lease").await.unwrap();
     }
-    assert_eq!(store.all_offline().await.unwrap(), 3, "so many were online");
+    assert_eq!(store.expire_leases(crate::Timestamp::now()).await.unwrap(), 3, "so many were online");
     for (n, id) in ids.iter().enumerate() {
         let user = store.user(*id).await.unwrap().expect("the account is there");
         assert!(!user.is_online, "user {n} is offline");
         assert_eq!(user.last_seen, if n < 3 { at(50) } else { at(1) }, "last_seen of user {n} stays");
         assert_eq!(user.updated_at, at(3), "updated_at of user {n} stays");
     }
-    assert_eq!(store.all_offline().await.unwrap(), 0, "again there is nobody");
+    assert_eq!(store.expire_leases(crate::Timestamp::now()).await.unwrap(), 0, "again there is nobody");
 }
 
 /// By name without case, then by id; in pages of any size each once; without the one who asks.

@@ -17,7 +17,10 @@ use super::{
 };
 use crate::{
     ChatId, UserId,
-    store::{ChatEntry, ChatPosition, ChatState, Chats, MessageRecord, Result, UserRecord},
+    store::{
+        Block, Blocks, ChatEntry, ChatPosition, ChatState, Chats, FeedEntry, Feeds, Mark, Marked,
+        MessageRecord, Result, UserRecord, Watermarks,
+    },
 };
 
 /// Chats whose ends are asked for in one query.
@@ -53,7 +56,8 @@ impl Chats for MongoStore {
         .await
     }
 
-    async fn mark_read(&self, chat: ChatId, user: UserId, up_to: Option<u64>) -> Result<Option<ChatState>> {
+    async fn mark(&self, mark: &Mark) -> Result<Option<Marked>> {
+        let Mark { chat, user, up_to, .. } = *mark;
         self.run(async move |inner, call| {
             let Some((_, state)) = state(&inner, &call, chat, user).await? else { return Ok(None) };
             let read_seq = up_to.unwrap_or(state.last_seq).min(state.last_seq).max(state.read_seq);
@@ -65,7 +69,12 @@ impl Chats for MongoStore {
                     return Err(other(failed.message));
                 }
             }
-            Ok(Some(ChatState { read_seq, ..state }))
+            Ok(Some(Marked {
+                before: state,
+                after: ChatState { read_seq, ..state },
+                members: Vec::new(),
+                places: Vec::new(),
+            }))
         })
         .await
     }
@@ -168,7 +177,34 @@ async fn lines(inner: &Inner, call: &Call, members: Vec<Member>) -> Result<Vec<C
             last_message,
             last_at: member.last_at,
             state: ChatState { last_seq, ..member.state },
+            partner_marks: Watermarks::default(),
         });
     }
     Ok(entries)
+}
+
+#[async_trait]
+impl Feeds for MongoStore {
+    async fn feed_end(&self, _user: UserId) -> Result<u64> {
+        Ok(0)
+    }
+
+    async fn feed(&self, _user: UserId, _after: u64, _limit: usize) -> Result<Option<Vec<FeedEntry>>> {
+        Ok(Some(Vec::new()))
+    }
+}
+
+#[async_trait]
+impl Blocks for MongoStore {
+    async fn block(&self, _block: &Block) -> Result<bool> {
+        Ok(false)
+    }
+
+    async fn unblock(&self, _by: UserId, _user: UserId) -> Result<bool> {
+        Ok(false)
+    }
+
+    async fn blocks_of(&self, _user: UserId) -> Result<Vec<Block>> {
+        Ok(Vec::new())
+    }
 }

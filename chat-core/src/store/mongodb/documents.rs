@@ -9,7 +9,10 @@ use mongodb::bson::{Bson, DateTime, Document, doc, oid::ObjectId};
 use super::db::int;
 use crate::{
     ChatId, MessageId, OutboxId, SessionId, Timestamp, UserId,
-    store::{ChatState, Cut, MessageRecord, OutboxEntry, SessionRecord, UserRecord, email_key, name_key},
+    store::{
+        ChatState, Cut, MessageRecord, OutboxEntry, SessionRecord, Settings, UserRecord, Watermarks,
+        email_key, name_key,
+    },
 };
 
 pub(super) const fn oid(bytes: &[u8; 12]) -> ObjectId {
@@ -100,6 +103,7 @@ pub(super) fn to_user(document: &Document) -> Option<UserRecord> {
         updated_at: timestamp(document, "updatedAt").unwrap_or(created_at),
         email_verified: document.get_bool("emailVerified").unwrap_or(true),
         generation: count(document, "generation"),
+        settings: Settings::default(),
     })
 }
 
@@ -218,6 +222,10 @@ pub(super) fn to_message(document: &Document) -> Option<MessageRecord> {
         is_deleted,
         created_at,
         updated_at: moved.map_or(updated_at, |moved| updated_at.max(moved)),
+        reply_to: None,
+        is_edited: false,
+        reactions: Vec::new(),
+        hidden_for: Vec::new(),
     })
 }
 
@@ -240,6 +248,10 @@ pub(super) fn to_member(document: &Document) -> Option<Member> {
         user: UserId::from_bytes(id(document, "user")?),
         partner: id(document, "partner").map(UserId::from_bytes),
         last_at: timestamp(document, "lastAt").unwrap_or(Timestamp::from_millis(0)),
-        state: ChatState { last_seq: number("lastSeq"), read_seq: number("readSeq") },
+        state: ChatState {
+            last_seq: number("lastSeq"),
+            read_seq: number("readSeq"),
+            shown: Watermarks::default(),
+        },
     })
 }

@@ -15,7 +15,10 @@ use super::{
 };
 use crate::{
     ChatId, MessageId, Timestamp, UserId,
-    store::{Appended, BodyChange, Deletion, MessagePosition, MessageRecord, Messages, NewMessage, Result},
+    store::{
+        Appended, BodyChange, Changed, Deletion, MessageChange, MessagePosition, MessageRecord, Messages,
+        NewMessage, Result,
+    },
 };
 
 /// A deletion that is under way for so long is nobody's any more.
@@ -51,6 +54,19 @@ impl Messages for MongoStore {
 
     async fn delete_message(&self, id: MessageId, at: Timestamp) -> Result<Option<Deletion>> {
         self.run(async move |inner, call| delete(&inner, &call, id, at).await).await
+    }
+
+    async fn messages(&self, _ids: &[MessageId]) -> Result<Vec<MessageRecord>> {
+        Ok(Vec::new())
+    }
+
+    async fn change_message(
+        &self,
+        _id: MessageId,
+        _change: MessageChange,
+        _at: Timestamp,
+    ) -> Result<Option<Changed>> {
+        Ok(None)
     }
 
     async fn walk_messages(
@@ -177,7 +193,12 @@ async fn delete(inner: &Inner, call: &Call, id: MessageId, at: Timestamp) -> Res
         let (filter, change) = match under_way {
             None if record.is_deleted => {
                 // Told long ago, or deleted by another application.
-                return Ok(Some(Deletion { message: record, is_first: false, image: None }));
+                return Ok(Some(Deletion {
+                    message: record,
+                    is_first: false,
+                    image: None,
+                    places: Vec::new(),
+                }));
             }
             None => (
                 doc! { "_id": own, "isDeleted": { "$ne": true } },
@@ -219,7 +240,7 @@ async fn settle(call: &Call, id: MessageId, mark: &Bson) -> Result<Option<Deleti
     let is_first = written.matched == 1 || written.was_repeated;
     let found = call.first(&queries::message(id)).await.map_err(uncertain)?;
     let Some(message) = found.as_ref().and_then(to_message) else { return Ok(None) };
-    Ok(Some(Deletion { message, is_first, image: image.filter(|_| is_first) }))
+    Ok(Some(Deletion { message, is_first, image: image.filter(|_| is_first), places: Vec::new() }))
 }
 
 async fn replace(call: &Call, changes: &[BodyChange]) -> Result<u64> {

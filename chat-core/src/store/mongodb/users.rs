@@ -15,7 +15,8 @@ use super::{
 use crate::{
     SessionId, StoreError, Timestamp, UserId,
     store::{
-        Cut, PasswordChange, ProfileChange, ProfileUpdate, Result, UserRecord, Users, email_key, name_key,
+        Cut, PasswordChange, ProfileChange, ProfileUpdate, Result, Settings, SettingsChange, UserRecord,
+        Users, email_key, name_key,
     },
 };
 
@@ -74,7 +75,7 @@ impl Users for MongoStore {
         self.run(async move |_, call| update_profile(&call, id, &change, at).await).await
     }
 
-    async fn set_presence(&self, id: UserId, is_online: bool, at: Timestamp) -> Result<()> {
+    async fn set_presence(&self, id: UserId, is_online: bool, at: Timestamp, _lease: &str) -> Result<()> {
         self.run(async move |_, call| {
             let change = doc! { "$set": { "isOnline": is_online, "lastSeen": date(at) } };
             let update = Update { filter: queries::by_id(oid(id.as_bytes())), change, upsert: false };
@@ -83,7 +84,19 @@ impl Users for MongoStore {
         .await
     }
 
-    async fn all_offline(&self) -> Result<u64> {
+    async fn renew_lease(&self, _lease: &str, _at: Timestamp) -> Result<()> {
+        Ok(())
+    }
+
+    async fn end_lease(&self, _lease: &str, _at: Timestamp) -> Result<u64> {
+        Ok(0)
+    }
+
+    async fn update_settings(&self, _id: UserId, _change: &SettingsChange) -> Result<Settings> {
+        Ok(Settings::default())
+    }
+
+    async fn expire_leases(&self, _before: Timestamp) -> Result<u64> {
         self.run(async move |_, call| {
             let offline = doc! { "$set": { "isOnline": false } };
             Ok(call.update_all(USERS, queries::online(), offline).await?.modified)

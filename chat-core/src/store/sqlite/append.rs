@@ -72,7 +72,7 @@ fn append(tx: &mut Tx, mut new: NewMessage) -> Result<Appended> {
         match insert(&tx.db, &record)? {
             Insert::Done => {
                 appended(tx, &record)?;
-                return Ok(Appended::New(record));
+                return Ok(Appended::New { message: record, places: Vec::new() });
             }
             Insert::Repeat(first) => return Ok(Appended::Repeat(first)),
             Insert::Taken => {
@@ -99,6 +99,10 @@ fn following(tail: &Tail, new: NewMessage) -> MessageRecord {
         is_deleted: false,
         created_at: at,
         updated_at: at,
+        reply_to: new.reply_to,
+        is_edited: false,
+        reactions: Vec::new(),
+        hidden_for: Vec::new(),
     }
 }
 
@@ -111,6 +115,7 @@ fn again(record: MessageRecord) -> NewMessage {
         body: record.body,
         image: record.image,
         client_id: record.client_id,
+        reply_to: record.reply_to,
         at: record.created_at,
     }
 }
@@ -185,5 +190,5 @@ fn first_message(tx: &mut Tx, new: NewMessage) -> Result<Appended> {
     })?;
     tx.tails.put(record.chat_id, empty);
     appended(tx, &record)?;
-    Ok(Appended::New(record))
+    Ok(Appended::New { message: record, places: Vec::new() })
 }

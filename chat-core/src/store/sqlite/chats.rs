@@ -8,7 +8,10 @@ use rusqlite::params;
 use super::{SqliteStore, db::Db, rows::int, sql, tx::Tx};
 use crate::{
     ChatId, UserId,
-    store::{ChatEntry, ChatPosition, ChatState, Chats, Result},
+    store::{
+        Block, Blocks, ChatEntry, ChatPosition, ChatState, Chats, FeedEntry, Feeds, Mark, Marked, Result,
+        Watermarks,
+    },
 };
 
 #[async_trait]
@@ -33,7 +36,8 @@ impl Chats for SqliteStore {
         self.readers.run(read).await
     }
 
-    async fn mark_read(&self, chat: ChatId, user: UserId, up_to: Option<u64>) -> Result<Option<ChatState>> {
+    async fn mark(&self, mark: &Mark) -> Result<Option<Marked>> {
+        let Mark { chat, user, up_to, .. } = *mark;
         let write = move |tx: &mut Tx| {
             let place = params![chat.as_bytes(), user.as_bytes()];
             let Some(was) = tx.db.first::<u64>(sql::READ_SEQ, place)? else { return Ok(None) };
@@ -43,7 +47,13 @@ impl Chats for SqliteStore {
             if read_seq != was {
                 tx.db.execute(sql::READ_UP_TO, params![chat.as_bytes(), user.as_bytes(), int(read_seq)])?;
             }
-            Ok(Some(ChatState { last_seq, read_seq }))
+            let state = |read_seq| ChatState { last_seq, read_seq, shown: Watermarks::default() };
+            Ok(Some(Marked {
+                before: state(was),
+                after: state(read_seq),
+                members: Vec::new(),
+                places: Vec::new(),
+            }))
         };
         self.writer.run(write).await
     }
@@ -54,5 +64,31 @@ impl Chats for SqliteStore {
             Ok(partners.into_iter().collect::<HashSet<_>>().into_iter().collect())
         };
         self.readers.run(read).await
+    }
+}
+
+#[async_trait]
+impl Feeds for SqliteStore {
+    async fn feed_end(&self, _user: UserId) -> Result<u64> {
+        Ok(0)
+    }
+
+    async fn feed(&self, _user: UserId, _after: u64, _limit: usize) -> Result<Option<Vec<FeedEntry>>> {
+        Ok(Some(Vec::new()))
+    }
+}
+
+#[async_trait]
+impl Blocks for SqliteStore {
+    async fn block(&self, _block: &Block) -> Result<bool> {
+        Ok(false)
+    }
+
+    async fn unblock(&self, _by: UserId, _user: UserId) -> Result<bool> {
+        Ok(false)
+    }
+
+    async fn blocks_of(&self, _user: UserId) -> Result<Vec<Block>> {
+        Ok(Vec::new())
     }
 }

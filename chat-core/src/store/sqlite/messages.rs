@@ -13,7 +13,10 @@ use super::{
 };
 use crate::{
     ChatId, MessageId, Timestamp, UserId,
-    store::{Appended, BodyChange, Deletion, MessagePosition, MessageRecord, Messages, NewMessage, Result},
+    store::{
+        Appended, BodyChange, Changed, Deletion, MessageChange, MessagePosition, MessageRecord, Messages,
+        NewMessage, Result,
+    },
 };
 
 #[async_trait]
@@ -55,7 +58,7 @@ impl Messages for SqliteStore {
                 return Ok(None);
             };
             if message.is_deleted {
-                return Ok(Some(Deletion { message, is_first: false, image: None }));
+                return Ok(Some(Deletion { message, is_first: false, image: None, places: Vec::new() }));
             }
             let params = params![message.chat_id.as_bytes(), int(message.seq), at.as_millis()];
             tx.db.execute(sql::DELETE_MESSAGE, params)?;
@@ -63,9 +66,28 @@ impl Messages for SqliteStore {
             message.updated_at = at;
             message.body = None;
             let image = message.image.take();
-            Ok(Some(Deletion { message, is_first: true, image }))
+            Ok(Some(Deletion { message, is_first: true, image, places: Vec::new() }))
         };
         self.writer.run(write).await
+    }
+
+    async fn messages(&self, ids: &[MessageId]) -> Result<Vec<MessageRecord>> {
+        let ids = ids.to_vec();
+        self.readers
+            .run(move |_| {
+                let _ = ids;
+                Ok(Vec::new())
+            })
+            .await
+    }
+
+    async fn change_message(
+        &self,
+        _id: MessageId,
+        _change: MessageChange,
+        _at: Timestamp,
+    ) -> Result<Option<Changed>> {
+        Ok(None)
     }
 
     async fn walk_messages(

@@ -4,7 +4,10 @@ use rusqlite::{Row, types::FromSqlError};
 
 use crate::{
     ChatId, MessageId, OutboxId, SessionId, Timestamp, UserId,
-    store::{ChatEntry, ChatState, Cut, MessageRecord, OutboxEntry, Revocation, SessionRecord, UserRecord},
+    store::{
+        ChatEntry, ChatState, Cut, MessageRecord, OutboxEntry, Revocation, SessionRecord, Settings,
+        UserRecord, Watermarks,
+    },
 };
 
 /// What a row of a statement is.
@@ -40,6 +43,7 @@ fn user(row: &Row<'_>, first: usize) -> rusqlite::Result<UserRecord> {
         updated_at: moment(row, first + 8)?,
         email_verified: row.get(first + 9)?,
         generation: row.get(first + 10)?,
+        settings: Settings::default(),
     })
 }
 
@@ -57,6 +61,10 @@ fn message(row: &Row<'_>, first: usize) -> rusqlite::Result<MessageRecord> {
         is_deleted: row.get(first + 8)?,
         created_at: moment(row, first + 9)?,
         updated_at: moment(row, first + 10)?,
+        reply_to: None,
+        is_edited: false,
+        reactions: Vec::new(),
+        hidden_for: Vec::new(),
     })
 }
 
@@ -83,7 +91,9 @@ impl FromRow for ChatEntry {
             state: ChatState {
                 last_seq: last_message.as_ref().map_or(0, |message| message.seq),
                 read_seq: seq(row, 2)?,
+                shown: Watermarks::default(),
             },
+            partner_marks: Watermarks::default(),
             partner,
             last_message,
         })
@@ -92,7 +102,7 @@ impl FromRow for ChatEntry {
 
 impl FromRow for ChatState {
     fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
-        Ok(Self { last_seq: seq(row, 0)?, read_seq: seq(row, 1)? })
+        Ok(Self { last_seq: seq(row, 0)?, read_seq: seq(row, 1)?, shown: Watermarks::default() })
     }
 }
 

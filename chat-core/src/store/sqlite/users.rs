@@ -7,7 +7,8 @@ use super::{SqliteStore, db::Db, rows::int, sql, tx::Tx};
 use crate::{
     SessionId, StoreError, Timestamp, UserId,
     store::{
-        Cut, PasswordChange, ProfileChange, ProfileUpdate, Result, UserRecord, Users, email_key, name_key,
+        Cut, PasswordChange, ProfileChange, ProfileUpdate, Result, Settings, SettingsChange, UserRecord,
+        Users, email_key, name_key,
     },
 };
 
@@ -80,14 +81,26 @@ impl Users for SqliteStore {
         self.writer.run(write).await
     }
 
-    async fn set_presence(&self, id: UserId, is_online: bool, at: Timestamp) -> Result<()> {
+    async fn set_presence(&self, id: UserId, is_online: bool, at: Timestamp, _lease: &str) -> Result<()> {
         let write = move |tx: &mut Tx| {
             tx.db.execute(sql::SET_PRESENCE, params![id.as_bytes(), is_online, at.as_millis()]).map(drop)
         };
         self.writer.run(write).await
     }
 
-    async fn all_offline(&self) -> Result<u64> {
+    async fn renew_lease(&self, _lease: &str, _at: Timestamp) -> Result<()> {
+        Ok(())
+    }
+
+    async fn end_lease(&self, _lease: &str, _at: Timestamp) -> Result<u64> {
+        Ok(0)
+    }
+
+    async fn update_settings(&self, _id: UserId, _change: &SettingsChange) -> Result<Settings> {
+        Ok(Settings::default())
+    }
+
+    async fn expire_leases(&self, _before: Timestamp) -> Result<u64> {
         self.writer.run(|tx| tx.db.execute(sql::ALL_OFFLINE, []).map(|changed| changed as u64)).await
     }
 

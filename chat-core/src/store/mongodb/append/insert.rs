@@ -52,7 +52,10 @@ pub(super) async fn insert_one_each(
             (Some(record), Some((place, _))) if !failed.contains(&index) => {
                 ready.tail.advance(&record);
                 inner.tails.put(ready.chat, ready.tail.clone());
-                done.push((ready.tail, vec![(place, Ok(Appended::New(record)))]));
+                done.push((
+                    ready.tail,
+                    vec![(place, Ok(Appended::New { message: record, places: Vec::new() }))],
+                ));
             }
             (_, Some(placed)) => again.push(Ready { messages: vec![placed], ..ready }),
             (_, None) => {}
@@ -151,7 +154,7 @@ async fn insert_all(
 fn finish(tail: &mut Tail, open: &mut VecDeque<Placed>, done: &mut Vec<Outcome>, record: MessageRecord) {
     tail.advance(&record);
     if let Some((place, _)) = open.pop_front() {
-        done.push((place, Ok(Appended::New(record))));
+        done.push((place, Ok(Appended::New { message: record, places: Vec::new() })));
     }
 }
 
@@ -213,5 +216,9 @@ fn following(tail: &Tail, new: &NewMessage) -> MessageRecord {
         is_deleted: false,
         created_at: at,
         updated_at: at,
+        reply_to: new.reply_to,
+        is_edited: false,
+        reactions: Vec::new(),
+        hidden_for: Vec::new(),
     }
 }

@@ -265,7 +265,7 @@ fn owed(tail: &Tail, outcomes: &[Outcome]) -> Vec<Owed> {
     let new: Vec<&MessageRecord> = outcomes
         .iter()
         .filter_map(|(_, outcome)| match outcome {
-            Ok(Appended::New(record)) => Some(record),
+            Ok(Appended::New { message: record, .. }) => Some(record),
             Ok(Appended::Repeat(record)) if record.chat_id == tail.chat => Some(record),
             _ => None,
         })

@@ -24,7 +24,7 @@ async fn fail(store: &MongoStore, times: i32, data: Document) {
 }
 
 fn is_new(outcome: &crate::store::Result<Appended>) -> bool {
-    matches!(outcome, Ok(Appended::New(_)))
+    matches!(outcome, Ok(Appended::New { .. }))
 }
 
 /// Each kind of fault, for a message alone and for several of one chat and of several chats in a call.
@@ -83,12 +83,15 @@ async fn a_lost_answer_is_found_out() {
         assert_eq!(proxy.left(), 0, "the answers were lost");
         count += 1;
         assert_eq!(outcome.clone().into_record().seq, count);
-        assert!(matches!(outcome, Appended::New(_)), "its own message is no repeat");
+        assert!(matches!(outcome, Appended::New { .. }), "its own message is no repeat");
         proxy.lose("insert", losses);
         let several: Vec<_> = (0..5).map(|_| message(bob, ann)).collect();
         for outcome in store.append(several).await {
             count += 1;
-            assert!(matches!(&outcome, Ok(Appended::New(record)) if record.seq == count), "{outcome:?}");
+            assert!(
+                matches!(&outcome, Ok(Appended::New { message: record, .. }) if record.seq == count),
+                "{outcome:?}"
+            );
         }
         assert_eq!(proxy.left(), 0, "the answers were lost");
         let again = append(&store, new).await.unwrap().into_record();

@@ -34,6 +34,7 @@ async fn person(store: &MongoStore, name: &str) -> UserId {
         updated_at: at(3),
         email_verified: true,
         generation: 0,
+        settings: crate::store::Settings::default(),
     };
     store.insert_user(&user).await.unwrap();
     id
@@ -55,6 +56,7 @@ fn message(from: UserId, to: UserId) -> NewMessage {
         image: None,
         client_id: Some(id.to_string()),
         at: Timestamp::now(),
+        reply_to: None,
     }
 }
 

