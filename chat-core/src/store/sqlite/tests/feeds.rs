@@ -175,7 +175,7 @@ async fn what_cannot_be_told_does_not_happen() {
     };
     take();
     assert!(fixture.send("second").await.is_err());
-    assert_eq!(store.page(chat, None, 10).await.unwrap(), [sent.clone()], "it was not appended");
+    assert_eq!(store.page(chat, None, 10).await.unwrap(), std::slice::from_ref(&sent), "it was not appended");
     fixture.send("second").await.expect("it looks where the feed ends");
     let before = store.page(chat, None, 10).await.unwrap();
     take();

@@ -86,7 +86,7 @@ async fn data_of_the_second_schema_is_taken_over() {
         reactions: Vec::new(),
         hidden_for: Vec::new(),
     };
-    assert_eq!(store.page(chat, Some(2), 1).await.unwrap(), [first.clone()]);
+    assert_eq!(store.page(chat, Some(2), 1).await.unwrap(), std::slice::from_ref(&first));
     let entry = store.chats_of(bob, None, 10).await.unwrap().remove(0);
     let shown = Watermarks::default();
     assert_eq!(entry.state, ChatState { last_seq: 2, read_seq: 1, shown });
