@@ -1,5 +1,6 @@
 //! Accounts and sign-ins.
 
+mod blocks;
 mod choices;
 mod common_passwords;
 mod device;
@@ -17,6 +18,16 @@ mod user;
 
 use std::sync::Arc;
 
+pub(crate) use self::{
+    blocks::{Blocks, Relations},
+    links::Links,
+    password::Passwords,
+    purpose::Purpose,
+    recovery::RESET_LIFE,
+    revocations::Revocations,
+    sessions::Uses,
+    token::Tokens,
+};
 pub use self::{
     device::Device,
     input::{Credentials, ProfileEdit, SignUp},
@@ -28,10 +39,6 @@ pub use self::{
 pub(crate) use self::{
     input::BCRYPT_BYTES,
     known_device::{Devices, KNOWN_LIFE},
-};
-pub(crate) use self::{
-    links::Links, password::Passwords, purpose::Purpose, recovery::RESET_LIFE, revocations::Revocations,
-    sessions::Uses, token::Tokens,
 };
 use crate::{
     Error, Result, StoreError, Timestamp, UserId,
