@@ -292,6 +292,16 @@ impl Shared {
         Job::mail(user, kind.unwrap_or(MailKind::Welcome), now)
     }
 
+    /// As one sees others: who has blocked one went then.
+    pub(crate) fn view_user_for(&self, relations: &Relations, user: UserRecord) -> User {
+        let blocked_at = relations.blocked_by(user.id);
+        let user = self.view_user(user);
+        match blocked_at {
+            Some(at) => User { is_online: false, last_seen: user.last_seen.min(at), ..user },
+            None => user,
+        }
+    }
+
     pub(crate) fn view_user(&self, user: UserRecord) -> User {
         User {
             id: user.id,

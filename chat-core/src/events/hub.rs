@@ -143,10 +143,25 @@ impl Hub {
         from: Option<ConnectionId>,
         standing: Standing,
     ) -> usize {
+        self.put(user, Some(event), from, standing)
+    }
+
+    /// Notes that there is nothing to be told of what stands there.
+    pub(crate) fn pass(&self, user: UserId, standing: Standing) {
+        self.put(user, None, None, standing);
+    }
+
+    fn put(
+        &self,
+        user: UserId,
+        event: Option<&SharedEvent>,
+        from: Option<ConnectionId>,
+        standing: Standing,
+    ) -> usize {
         let Some(mut entries) = self.users.get_mut(&user) else { return 0 };
         let (mut reached, mut queued) = (0, 0);
         entries.retain(|entry| {
-            let knows = Some(entry.id) == from;
+            let knows = event.is_none() || Some(entry.id) == from;
             if knows && !matches!(standing, Standing::At { is_last: true, .. }) {
                 return true;
             }
@@ -157,7 +172,8 @@ impl Hub {
                 }
                 return true;
             }
-            match entry.queue.try_send(Queued { event: (!knows).then(|| event.clone()), standing }) {
+            let event = event.filter(|_| !knows).cloned();
+            match entry.queue.try_send(Queued { event, standing }) {
                 Ok(()) => {
                     queued += u64::from(!knows);
                     reached += usize::from(!knows);

@@ -82,6 +82,11 @@ impl Subscription {
         Self(self.0.since(cursor))
     }
 
+    /// Where one stands who has got what was read from here until now; see [`Connection::cursor`].
+    pub async fn cursor(&mut self) -> Cursor {
+        self.0.cursor().await
+    }
+
     /// Why the service ended it, once it has.
     #[must_use]
     pub fn close_reason(&self) -> Option<CloseReason> {

@@ -237,7 +237,8 @@ impl Lane {
             self.store.delete_message(id, Timestamp::now()).await?.ok_or(Error::NotFound("Message"))?;
         let message = self.view.message(deletion.message.clone());
         if deletion.is_first {
-            self.tell_of(Event::MessageDeleted(message.clone()), to, &deletion.places);
+            let event = Event::MessageDeleted(message.clone());
+            self.tell_of(event, &deletion.message, to, &deletion.places);
         }
         Ok((message, deletion))
     }
@@ -255,7 +256,7 @@ impl Lane {
         let Changed { message: record, is_change, places } = changed.ok_or(Error::NotFound("Message"))?;
         let message = self.view.message(record.clone());
         if is_change {
-            self.tell_of(event(&record, &message), to, &places);
+            self.tell_of(event(&record, &message), &record, to, &places);
         } else if record.is_deleted && !is_for_oneself {
             // Deleted in the meantime.
             return Err(Error::NotFound("Message"));
@@ -263,13 +264,18 @@ impl Lane {
         Ok(message)
     }
 
-    fn tell_of(&self, event: Event, to: Vec<UserId>, places: &[Place]) {
+    fn tell_of(&self, event: Event, of: &MessageRecord, to: Vec<UserId>, places: &[Place]) {
+        let is_hiding = matches!(event, Event::MessageHidden { .. });
         let event = SharedEvent::new(event);
         for user in to {
             let place = places.iter().find(|place| place.user == user);
             let standing = place
                 .map_or(Standing::Later, |place| Standing::At { position: place.position, is_last: true });
-            self.hub.deliver(user, &event, None, standing);
+            if is_hiding || !of.hidden_for.contains(&user) {
+                self.hub.deliver(user, &event, None, standing);
+            } else {
+                self.hub.pass(user, standing);
+            }
         }
     }
 }

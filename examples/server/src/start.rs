@@ -197,6 +197,7 @@ mod tests {
                 updated_at: now,
                 email_verified: true,
                 generation: 0,
+                settings: chat_core::store::Settings::default(),
             };
             store.insert_user(&user).await.unwrap();
         }
@@ -209,6 +210,7 @@ mod tests {
             image: None,
             client_id: None,
             at: now,
+            reply_to: None,
         };
         for outcome in store.append(BODIES.map(message).to_vec()).await {
             outcome.unwrap();
