@@ -69,7 +69,11 @@ mod tests {
         let schemas = schemas::components(&Limits::default())["schemas"].take();
         for name in ["Settings", "ChangeSettings"] {
             let described = schemas[name]["properties"].as_object().unwrap().keys();
-            assert_eq!(described.collect::<BTreeSet<_>>(), sent.as_object().unwrap().keys().collect(), "{name}");
+            assert_eq!(
+                described.collect::<BTreeSet<_>>(),
+                sent.as_object().unwrap().keys().collect(),
+                "{name}"
+            );
         }
     }
 }

@@ -2,11 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::{
-    Code, Limits,
-    auth::BCRYPT_BYTES,
-    messages::CLIENT_ID_CHARS,
-};
+use crate::{Code, Limits, auth::BCRYPT_BYTES, messages::CLIENT_ID_CHARS};
 
 pub(super) fn schema(name: &str) -> Value {
     json!({ "$ref": format!("#/components/schemas/{name}") })
@@ -208,6 +204,12 @@ fn events(limits: &Limits) -> Value {
         }), &[]),
         "OnlineUsersEvent": { "type": "array", "items": id },
     });
+    #[cfg(feature = "websocket")]
+    {
+        let description = "Where you stand: come back with it to get what you miss.";
+        events["Cursor"] =
+            json!({ "type": "string", "maxLength": crate::sockets::SINCE_CHARS, "description": description });
+    }
     events["SendMessageEvent"] = send;
     events["EditMessageEvent"] = inputs["EditMessage"].take();
     with_id(&mut events["EditMessageEvent"], "messageId");
@@ -220,13 +222,17 @@ fn events(limits: &Limits) -> Value {
         with_id(&mut events[name], "chatId");
     }
     let reasons: Vec<_> = crate::events::CloseReason::ALL.iter().map(|reason| reason.as_str()).collect();
-    events["ClosingEvent"] = object("Why, and when to come back.", json!({
-        "code": { "type": "string", "enum": reasons },
-        "retryAfter": {
-            "type": "integer", "minimum": 0,
-            "description": "Milliseconds to wait before; there when the server goes away.",
-        },
-    }), &["retryAfter"]);
+    events["ClosingEvent"] = object(
+        "Why, and when to come back.",
+        json!({
+            "code": { "type": "string", "enum": reasons },
+            "retryAfter": {
+                "type": "integer", "minimum": 0,
+                "description": "Milliseconds to wait before; there when the server goes away.",
+            },
+        }),
+        &["retryAfter"],
+    );
     events
 }
 

@@ -136,7 +136,10 @@ impl<'a> Conversation<'a> {
     }
 
     /// Tells who is here, and where the client stands.
-    async fn greet<T: AsyncRead + AsyncWrite + Unpin>(&mut self, socket: &mut Socket<T>) -> Result<(), Ending> {
+    async fn greet<T: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        socket: &mut Socket<T>,
+    ) -> Result<(), Ending> {
         let Some((greeting, cursor)) = sockets::greeting(self.chat, &mut self.connection).await else {
             return Ok(());
         };

@@ -25,10 +25,7 @@ pub(super) struct Accepted {
 }
 
 /// What is answered, and what comes of it.
-pub(super) async fn accept(
-    chat: &ChatService,
-    parts: Parts,
-) -> Result<(Response<ResponseBody>, Accepted)> {
+pub(super) async fn accept(chat: &ChatService, parts: Parts) -> Result<(Response<ResponseBody>, Accepted)> {
     let request = Request::from_parts(parts, ());
     let mut response =
         create_response_with_body(&request, ResponseBody::default).map_err(|failure| refused(&failure))?;

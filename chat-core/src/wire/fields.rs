@@ -150,7 +150,8 @@ mod tests {
     #[test]
     fn what_may_be_absent() {
         let id = "65b2c3d4e5f6a7b8c9d0e1f2";
-        let text = format!(r#"{{"a": "{id}", "b": false, "c": null, "d": 5, "e": "x", "f": "", "g": "true"}}"#);
+        let text =
+            format!(r#"{{"a": "{id}", "b": false, "c": null, "d": 5, "e": "x", "f": "", "g": "true"}}"#);
         let mut fields = Fields::parse(text.as_bytes()).unwrap();
         assert_eq!(fields.optional_id::<UserId>("a"), id.parse().ok());
         assert_eq!((fields.optional_flag("b"), fields.optional_flag("c")), (Some(false), None));
