@@ -156,7 +156,7 @@ async fn for_me_only(target: Target) {
     let for_me = format!("{}?for=me", path(&first));
     assert_eq!(bob.delete(&for_me).await.ok(200), Value::Null);
     assert_eq!(bob.delete(&for_me).await.ok(200), Value::Null, "again is fine");
-    assert_eq!(bob.conversation(&ann).await, [second.clone()]);
+    assert_eq!(bob.conversation(&ann).await, std::slice::from_ref(&second));
     assert_eq!(ann.conversation(&bob).await, [first.clone(), second.clone()], "for her nothing changed");
     react(&bob, &first, "👍").await.refused(404, "not_found");
 

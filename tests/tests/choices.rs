@@ -1,7 +1,10 @@
 //! What people choose for themselves: settings, and whom they block.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at what is not as it should be")]
 
-use chat_tests::{Person, Server, Target, Value, for_each_target, json, shape, until, ws::Ws};
+use chat_tests::{
+    Person, Server, Target, Value, for_each_target, json, shape, until,
+    ws::{Said, Ws},
+};
 
 const SETTINGS: &str = "/api/auth/settings";
 const BLOCKS: &str = "/api/auth/blocks";
@@ -130,12 +133,10 @@ async fn who_is_blocked_does_not_see_her_come_and_go(target: Target) {
     // What comes later is told later: by then he would know.
     cid.say(&bob, "fence").await;
     loop {
-        match bobs.next().await {
-            chat_tests::ws::Said::Event(name, data) if name == "presence" => {
-                assert_ne!(data["userId"], ann.id())
-            }
-            chat_tests::ws::Said::Event(name, _) if name == "sendMessage" => break,
-            _ => {}
+        let Said::Event(name, data) = bobs.next().await else { panic!("no event") };
+        assert!(name != "presence" || data["userId"] != ann.id(), "{data}");
+        if name == "sendMessage" && data["text"] == "fence" {
+            break;
         }
     }
     let line = async || bob.chats().await.into_iter().find(|chat| chat["_id"] == ann.id()).unwrap();

@@ -1,7 +1,10 @@
 //! Receipts: how far messages came with the other one, told live and in the list of chats.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at what is not as it should be")]
 
-use chat_tests::{Person, Server, Target, Value, for_each_target, json, ws::Ws};
+use chat_tests::{
+    Person, Server, Target, Value, for_each_target, json,
+    ws::{Said, Ws},
+};
 
 const NOBODY: &str = "0123456789abcdef01234567";
 
@@ -106,14 +109,10 @@ async fn who_sends_no_receipts(target: Target) {
     // What comes later is told later: by then she would know.
     bob.say(&ann, "fence").await;
     loop {
-        match annes.next().await {
-            chat_tests::ws::Said::Event(name, data) => {
-                assert!(!name.starts_with("messages"), "{name} {data}");
-                if name == "sendMessage" && data["text"] == "fence" {
-                    break;
-                }
-            }
-            said => panic!("{said:?}"),
+        let Said::Event(name, data) = annes.next().await else { panic!("no event") };
+        assert!(!name.starts_with("messages"), "{name} {data}");
+        if name == "sendMessage" && data["text"] == "fence" {
+            break;
         }
     }
     assert_eq!(bob.unread(&ann).await, 0);
