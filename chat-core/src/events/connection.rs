@@ -337,6 +337,8 @@ mod tests {
         reads: AtomicU32,
         /// The feed goes back this far.
         kept_after: u64,
+        /// Closed: what was read is on its way.
+        gate: tokio::sync::Semaphore,
     }
 
     const STEP: usize = 3;
@@ -345,7 +347,13 @@ mod tests {
         fn new() -> Arc<Self> {
             let secret = JwtSecret::new("0123456789abcdef0123456789abcdef").unwrap();
             let cursors = Cursors::new(&secret);
-            Arc::new(Self { feed: Mutex::default(), cursors, reads: AtomicU32::new(0), kept_after: 0 })
+            Arc::new(Self {
+                feed: Mutex::default(),
+                cursors,
+                reads: AtomicU32::new(0),
+                kept_after: 0,
+                gate: tokio::sync::Semaphore::new(1),
+            })
         }
 
         fn push(&self, number: u64) -> u64 {
@@ -383,15 +391,23 @@ mod tests {
         fn after(self: Arc<Self>, _: UserId, position: u64) -> BoxFuture<'static, Result<Look>> {
             Box::pin(async move {
                 self.wait().await?;
-                let feed = self.feed.lock().unwrap();
-                if position < self.kept_after || position > feed.len() as u64 {
-                    return Ok(Look::Lost(feed.len() as u64));
-                }
-                let rest = &feed[usize::try_from(position).unwrap()..];
-                let events: Vec<_> = rest.iter().take(STEP).map(|number| event(*number)).collect();
-                let position = position + events.len() as u64;
-                Ok(Look::Batch { is_end: events.len() == rest.len(), events, position })
+                let look = self.look(position);
+                let _open = self.gate.acquire().await.unwrap();
+                Ok(look)
             })
+        }
+    }
+
+    impl Numbers {
+        fn look(&self, position: u64) -> Look {
+            let feed = self.feed.lock().unwrap();
+            if position < self.kept_after || position > feed.len() as u64 {
+                return Look::Lost(feed.len() as u64);
+            }
+            let rest = &feed[usize::try_from(position).unwrap()..];
+            let events: Vec<_> = rest.iter().take(STEP).map(|number| event(*number)).collect();
+            let position = position + events.len() as u64;
+            Look::Batch { is_end: events.len() == rest.len(), events, position }
         }
     }
 
@@ -565,6 +581,22 @@ mod tests {
         hub.close_all();
         assert!(client.next().await.is_none());
         assert_eq!(client.close_reason(), Some(CloseReason::ShuttingDown));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_comes_in_the_last_moment() {
+        let (hub, numbers, user) = (Arc::new(Hub::new(4)), Numbers::new(), UserId::from_bytes([1; 12]));
+        let shut = numbers.gate.acquire().await.unwrap();
+        let mut client = Connection::new(hub.connect(user, None), numbers.clone())
+            .since(&numbers.sign(user, 0).to_string());
+        // It has read to the end, and does not know it yet.
+        assert!(tokio::time::timeout(Duration::from_millis(100), client.next()).await.is_err());
+        let position = numbers.push(1);
+        hub.deliver(user, &event(1), None, Standing::At { position, is_last: true });
+        drop(shut);
+        // Nothing else happens that could make it look again.
+        let delivery = tokio::time::timeout(Duration::from_secs(60), client.next()).await;
+        assert_eq!(number(&delivery.unwrap().unwrap()), Some(1));
     }
 
     #[tokio::test(start_paused = true)]
