@@ -1,5 +1,6 @@
 //! Accounts and sign-ins.
 
+mod blocks;
 mod choices;
 mod common_passwords;
 mod device;
@@ -17,6 +18,16 @@ mod user;
 
 use std::sync::Arc;
 
+pub(crate) use self::{
+    blocks::{Blocks, Relations},
+    links::Links,
+    password::Passwords,
+    purpose::Purpose,
+    recovery::RESET_LIFE,
+    revocations::Revocations,
+    sessions::Uses,
+    token::Tokens,
+};
 pub use self::{
     device::Device,
     input::{Credentials, ProfileEdit, SignUp},
@@ -28,10 +39,6 @@ pub use self::{
 pub(crate) use self::{
     input::BCRYPT_BYTES,
     known_device::{Devices, KNOWN_LIFE},
-};
-pub(crate) use self::{
-    links::Links, password::Passwords, purpose::Purpose, recovery::RESET_LIFE, revocations::Revocations,
-    sessions::Uses, token::Tokens,
 };
 use crate::{
     Error, Result, StoreError, Timestamp, UserId,
@@ -285,6 +292,19 @@ impl Shared {
         Job::mail(user, kind.unwrap_or(MailKind::Welcome), now)
     }
 
+    /// As one sees others: who has blocked one went then.
+    pub(crate) fn view_user_for(&self, relations: &Relations, user: UserRecord) -> User {
+        let blocked_at = relations.blocked_by(user.id);
+        let user = self.view_user(user);
+        match blocked_at {
+            Some(at) => {
+                let last_seen = if user.is_online { at } else { user.last_seen.min(at) };
+                User { is_online: false, last_seen, ..user }
+            }
+            None => user,
+        }
+    }
+
     pub(crate) fn view_user(&self, user: UserRecord) -> User {
         User {
             id: user.id,
@@ -292,7 +312,8 @@ impl Shared {
             full_name: user.full_name,
             profile_pic: user.profile_pic.map(|url| self.public(url)).unwrap_or_default(),
             last_seen: user.last_seen,
-            is_online: user.is_online,
+            // What is stored of who has just become invisible may be a moment behind.
+            is_online: user.is_online && !user.settings.is_invisible,
             created_at: user.created_at,
             updated_at: user.updated_at,
         }
