@@ -179,7 +179,9 @@ async fn look_for_doubtful(inner: &Inner, call: &Call) -> Result<()> {
         let found: Vec<MessageRecord> = found.iter().filter_map(to_message).collect();
         found.iter().flat_map(owed_for).for_each(|owed| inner.debts.add(owed));
         let mut doubts = open(&inner.debts.doubts);
-        doubts.retain(|id, _| !found.iter().any(|record| record.id == *id));
+        for record in &found {
+            doubts.remove(&record.id);
+        }
         for (id, since) in step {
             if since.elapsed() > DOUBT {
                 doubts.remove(id);
