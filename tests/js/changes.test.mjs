@@ -65,7 +65,7 @@ test('what is deleted for oneself is gone on all of one\'s sockets', async () =>
   const [anns, bobs, other] = [await Line.open(ann), await Line.open(bob), await Line.open(bob)];
   const message = await anns.do('sendMessage', { receiverId: bob.id, text: 'not for him' });
   for (let i = 0; i < 2; i += 1) assert.equal(await bobs.do('hideMessage', { messageId: message._id }), null);
-  const told = { messageId: message._id, chatId: message.chatId };
+  const told = { messageId: message._id, chatId: message.chatId, senderId: ann.id, seq: message.seq };
   for (const line of [bobs, other]) assert.deepEqual(await line.wait('hideMessage'), told);
   await fence([ann, anns]);
   assert.deepEqual(anns.all('hideMessage'), []);
