@@ -127,7 +127,7 @@ async fn changes(ann: &Person, bob: &Person) -> Vec<(&'static str, Value)> {
         ("deleteMessage", deleted),
         (
             "hideMessage",
-            json!({ "messageId": answer["_id"], "chatId": chat, "senderId": bob.id(), "seq": answer["seq"] }),
+            json!({ "messageId": answer["_id"], "chatId": chat, "seq": answer["seq"], "senderId": answer["senderId"] }),
         ),
         ("messagesDelivered", mark(2)),
         ("messagesRead", mark(3)),
