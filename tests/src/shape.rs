@@ -43,6 +43,9 @@ const MESSAGE: &[&str] = &[
     "isDeleted",
     "createdAt",
     "updatedAt",
+    "replyTo",
+    "isEdited",
+    "reactions",
 ];
 
 /// Three keys; an error with its code and nothing of the inside.
@@ -98,14 +101,16 @@ pub fn user(user: &Value) {
     user_fields(user);
 }
 
-/// A line of the list of chats: the partner, and three keys more.
+/// A line of the list of chats: the partner, and five keys more.
 #[track_caller]
 pub fn chat(chat: &Value) {
     let mut expected = set(USER);
-    expected.extend(["chatId", "lastMessage", "unread"]);
+    expected.extend(["chatId", "lastMessage", "unread", "deliveredSeq", "readSeq"]);
     assert_eq!(keys(chat), expected, "{chat}");
     user_fields(chat);
     assert!(chat["chatId"].is_string() && chat["unread"].is_u64(), "{chat}");
+    let (delivered, read) = (chat["deliveredSeq"].as_u64().unwrap(), chat["readSeq"].as_u64().unwrap());
+    assert!(read <= delivered && delivered <= chat["lastMessage"]["seq"].as_u64().unwrap(), "{chat}");
     message(&chat["lastMessage"]);
 }
 
@@ -134,6 +139,34 @@ pub fn message(message: &Value) {
     // What cannot be decrypted any more has no text either.
     let is_empty = is_empty && message["unreadable"] != true;
     assert_eq!(is_deleted, is_empty, "a message is empty exactly when it is deleted: {message}");
+    if !message["replyTo"].is_null() {
+        assert_id(&message["replyTo"]);
+    }
+    assert!(message["isEdited"].is_boolean(), "{message}");
+    reactions(&message["reactions"]);
+    assert!(!is_deleted || message["reactions"] == Value::Array(Vec::new()), "{message}");
+}
+
+/// The reactions of a message: each of somebody once.
+#[track_caller]
+pub fn reactions(reactions: &Value) {
+    let all = reactions.as_array().unwrap_or_else(|| panic!("reactions: {reactions}"));
+    let mut met = BTreeSet::new();
+    for reaction in all {
+        assert_eq!(keys(reaction), set(&["userId", "emoji"]), "{reactions}");
+        assert_id(&reaction["userId"]);
+        let is_text = reaction["emoji"].as_str().is_some_and(|emoji| !emoji.is_empty());
+        assert!(is_text && met.insert(reaction.to_string()), "{reactions}");
+    }
+}
+
+/// A cursor: a short text that can stand in a URL.
+#[track_caller]
+pub fn cursor(cursor: &Value) -> &str {
+    let text = cursor.as_str().unwrap_or_else(|| panic!("no text: {cursor}"));
+    let is_good = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
+    assert!((1..=32).contains(&text.len()) && text.chars().all(is_good), "not a cursor: {cursor}");
+    text
 }
 
 /// 24 hex characters.
@@ -220,7 +253,8 @@ mod tests {
         let at = "2026-01-31T12:00:00.000Z";
         let id = "0123456789abcdef01234567";
         let good = json!({ "_id": id, "chatId": "c", "seq": 1, "senderId": id, "receiverId": id, "text": "x",
-            "image": null, "clientId": null, "isDeleted": false, "createdAt": at, "updatedAt": at });
+            "image": null, "clientId": null, "isDeleted": false, "createdAt": at, "updatedAt": at,
+            "replyTo": null, "isEdited": false, "reactions": [{ "userId": id, "emoji": "👍" }] });
         assert!(holds(|| message(&good)));
         for (key, value) in
             [("seq", json!(0)), ("text", Value::Null), ("_id", json!("x")), ("createdAt", json!(1))]

@@ -49,7 +49,17 @@ impl Socket {
             tcp.bind(from).map_err(failed)?;
         }
         let tcp = tcp.connect(server).await.map_err(failed)?;
+        Self::over(tcp, &json!({ "token": token })).await
+    }
+
+    /// Connects over this connection; `auth` is what the client gives about itself: `token`, and `since`.
+    ///
+    /// # Errors
+    ///
+    /// No upgrade, or the server's refusal.
+    pub async fn over(tcp: TcpStream, auth: &Value) -> Result<Self, Failure> {
         tcp.set_nodelay(true).map_err(failed)?;
+        let server = tcp.peer_addr().map_err(failed)?;
         let url = format!("ws://{server}/socket.io/?EIO=4&transport=websocket");
         let (stream, _) = tokio_tungstenite::client_async(url, tcp).await.map_err(failed)?;
         let mut socket = Self { stream, next_ack: 0, was_told: false };
@@ -57,7 +67,7 @@ impl Socket {
         if !open.starts_with("0{") {
             return Err(Failure(format!("no Engine.IO handshake: {open}")));
         }
-        socket.write(format!("40{}", json!({ "token": token }))).await?;
+        socket.write(format!("40{auth}")).await?;
         let connected = socket.text().await?;
         if !connected.starts_with("40{") {
             return Err(Failure(format!("refused: {connected}")));

@@ -31,6 +31,8 @@ pub enum Said {
 pub struct Ws {
     /// The frames themselves.
     pub stream: WebSocketStream<TcpStream>,
+    /// The cursor of the last event that had one.
+    pub cursor: Option<String>,
     told: VecDeque<Said>,
     next_id: u64,
 }
@@ -45,12 +47,23 @@ pub fn handshake(address: &str, headers: &[(&'static str, &str)]) -> Request<()>
     request
 }
 
+/// A handshake that signs in by a bearer token and goes on from this cursor, whatever that is.
+#[must_use]
+pub fn resumption(address: &str, token: &str, since: Option<&str>) -> Request<()> {
+    let authorization = format!("Bearer {token}");
+    let headers = [("authorization", authorization.as_str()), ("sec-websocket-protocol", "chat.v1.json")];
+    let mut request = handshake(address, &headers);
+    if let Some(since) = since {
+        let query: String = url::form_urlencoded::byte_serialize(since.as_bytes()).collect();
+        *request.uri_mut() = format!("ws://{address}/ws?since={query}").parse().unwrap();
+    }
+    request
+}
+
 impl Ws {
     /// Signs in by a bearer token.
     pub async fn open(address: &str, token: &str) -> Self {
-        let authorization = format!("Bearer {token}");
-        let headers = [("authorization", authorization.as_str()), ("sec-websocket-protocol", "chat.v1.json")];
-        match Self::with(handshake(address, &headers)).await {
+        match Self::with(resumption(address, token, None)).await {
             Ok(ws) => ws,
             Err(refusal) => panic!("refused: {} {}", refusal.status, refusal.body),
         }
@@ -75,7 +88,7 @@ impl Ws {
         tcp.set_nodelay(true).unwrap();
         let opening = tokio::time::timeout(DEADLINE, client_async(request, tcp));
         match opening.await.expect("no answer to the handshake") {
-            Ok((stream, _)) => Ok(Self { stream, told: VecDeque::new(), next_id: 1 }),
+            Ok((stream, _)) => Ok(Self::on(stream)),
             Err(Error::Http(response)) => {
                 let (parts, body) = response.into_parts();
                 let headers =
@@ -85,6 +98,12 @@ impl Ws {
             }
             Err(error) => panic!("the handshake failed: {error}"),
         }
+    }
+
+    /// On what is open already.
+    #[must_use]
+    pub const fn on(stream: WebSocketStream<TcpStream>) -> Self {
+        Self { stream, cursor: None, told: VecDeque::new(), next_id: 1 }
     }
 
     /// Sends any frame.
@@ -100,10 +119,21 @@ impl Ws {
 
     /// Sends an event, and returns the `id` that its reply will have.
     pub async fn emit(&mut self, event: &str, data: &Value) -> u64 {
+        self.try_emit(event, data).await.unwrap()
+    }
+
+    /// The same on a connection that may be gone.
+    ///
+    /// # Errors
+    ///
+    /// It is gone.
+    pub async fn try_emit(&mut self, event: &str, data: &Value) -> Result<u64, Error> {
+        use futures_util::SinkExt as _;
         let id = self.next_id;
         self.next_id += 1;
-        self.text(&json!({ "event": event, "data": data, "id": id }).to_string()).await;
-        id
+        let frame = json!({ "event": event, "data": data, "id": id }).to_string();
+        self.stream.send(Message::text(frame)).await?;
+        Ok(id)
     }
 
     /// The reply to the frame with this `id`, now or later.
@@ -178,7 +208,11 @@ impl Ws {
         use futures_util::StreamExt as _;
         loop {
             return match self.stream.next().await {
-                Some(Ok(Message::Text(text))) => parse(&text),
+                Some(Ok(Message::Text(text))) => {
+                    let (said, cursor) = parse(&text);
+                    self.cursor = cursor.or(self.cursor.take());
+                    said
+                }
                 Some(Ok(Message::Close(frame))) => {
                     let why = frame.map(|frame| (u16::from(frame.code), frame.reason.as_str().to_owned()));
                     Said::Closed(why)
@@ -190,22 +224,23 @@ impl Ws {
     }
 }
 
-/// Checks the form of what came.
-fn parse(text: &str) -> Said {
+/// Checks the form of what came; with the cursor of an event.
+fn parse(text: &str) -> (Said, Option<String>) {
     let mut frame: Value = serde_json::from_str(text).unwrap_or_else(|_| panic!("not JSON: {text}"));
     let object = frame.as_object_mut().unwrap_or_else(|| panic!("not an object: {text}"));
     if let Some(to) = object.remove("reply") {
         shape::answer(&frame);
-        return Said::Reply(to.as_u64(), frame);
+        return (Said::Reply(to.as_u64(), frame), None);
     }
     let name = object.remove("event").and_then(|name| name.as_str().map(str::to_owned));
     let data = object.remove("data");
+    let cursor = object.remove("cursor").map(|cursor| shape::cursor(&cursor).to_owned());
     assert!(object.is_empty(), "keys that are not in the contract: {text}");
     let (Some(name), Some(data)) = (name, data) else { panic!("neither reply nor event: {text}") };
-    if ["sendMessage", "deleteMessage"].contains(&name.as_str()) {
+    if ["sendMessage", "editMessage", "deleteMessage"].contains(&name.as_str()) {
         shape::message(&data);
     }
-    Said::Event(name, data)
+    (Said::Event(name, data), cursor)
 }
 
 /// The bytes of one frame as a client sends it, its payload masked with zeros: whatever is wanted of its first byte,
