@@ -1,4 +1,5 @@
-//! What a client knows that only listens: messages merged by `_id`, as a front end does it, and notes on the way.
+//! What a client knows that only listens: messages merged by `_id`, by the very rules of the front end in the README, and
+//! notes on the way.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,10 +15,12 @@ pub struct Mirror {
     pub gaps: Vec<Gap>,
     /// Events about messages.
     pub events: usize,
-    /// Of those, messages that were known like this.
+    /// Of those, such of a form (`updatedAt`) that was known.
     pub repeats: usize,
-    /// Of those, messages that were known in a newer form.
+    /// Of those, such of a form that is older than what was known.
     pub stale: usize,
+    /// Of those, such of a message that was hidden.
+    pub ghosts: usize,
     /// How often it was told that its cursor can't be served.
     pub resyncs: usize,
     /// What must not be: the same form of a message (`_id`, `updatedAt`) with another content.
@@ -40,6 +43,8 @@ pub struct Gap {
 #[derive(Debug, Clone, Default)]
 struct Chat {
     messages: BTreeMap<String, Value>,
+    /// The newest form of each in which it came as a whole.
+    wholes: BTreeMap<String, Value>,
     /// Places that have appeared, or whose absence was noted.
     seen: BTreeSet<u64>,
     /// All places up to here are among them.
@@ -113,6 +118,19 @@ impl Mirror {
         self.chats.get(chat)?.messages.get(id)
     }
 
+    /// The chats of which something is known.
+    #[must_use]
+    pub fn chats(&self) -> Vec<&str> {
+        self.chats.iter().filter(|(_, chat)| !chat.messages.is_empty()).map(|(id, _)| id.as_str()).collect()
+    }
+
+    /// One of the messages of a chat, by any number.
+    #[must_use]
+    pub fn nth(&self, chat: &str, number: usize) -> Option<&Value> {
+        let messages = &self.chats.get(chat)?.messages;
+        messages.values().nth(number % messages.len().max(1))
+    }
+
     /// How many messages of a chat are known.
     #[must_use]
     pub fn len(&self, chat: &str) -> usize {
@@ -174,52 +192,53 @@ impl Mirror {
         }
     }
 
-    /// The newer `updatedAt` wins.
+    /// What is not older than what is known replaces it.
     fn upsert(&mut self, message: &Value) {
         let chat = self.chats.entry(text(&message["chatId"])).or_default();
         let id = text(&message["_id"]);
         if chat.hidden.contains(&id) {
+            self.ghosts += 1;
             return;
         }
-        let Some(known) = chat.messages.get_mut(&id) else {
-            chat.messages.insert(id, message.clone());
-            return;
-        };
-        // Times of this form are in the order of their texts.
-        match message["updatedAt"].as_str().cmp(&known["updatedAt"].as_str()) {
-            std::cmp::Ordering::Greater => *known = message.clone(),
-            std::cmp::Ordering::Less => self.stale += 1,
-            std::cmp::Ordering::Equal => {
-                self.repeats += 1;
-                if known != message {
-                    self.contradictions.push(format!("{known} and {message}"));
-                }
+        if let Some(known) = chat.messages.get(&id) {
+            self.stale += usize::from(message["updatedAt"].as_str() < known["updatedAt"].as_str());
+            self.repeats += usize::from(message["updatedAt"] == known["updatedAt"]);
+        }
+        match chat.wholes.get(&id) {
+            Some(whole) if whole["updatedAt"] == message["updatedAt"] && whole != message => {
+                self.contradictions.push(format!("{whole} and {message}"));
+            }
+            // Times of this form are in the order of their texts.
+            Some(whole) if whole["updatedAt"].as_str() > message["updatedAt"].as_str() => {}
+            _ => {
+                chat.wholes.insert(id, message.clone());
             }
         }
+        chat.merge(message);
     }
 
     fn reactions(&mut self, data: &Value) {
-        let id = text(&data["messageId"]);
-        // Of one that is not known yet, the message itself will tell when it comes.
         let chat = self.chats.entry(text(&data["chatId"])).or_default();
-        let Some(known) = chat.messages.get_mut(&id) else { return };
-        match data["updatedAt"].as_str().cmp(&known["updatedAt"].as_str()) {
-            std::cmp::Ordering::Greater => {
-                known["reactions"] = data["reactions"].clone();
-                known["updatedAt"] = data["updatedAt"].clone();
-            }
-            std::cmp::Ordering::Less => self.stale += 1,
-            std::cmp::Ordering::Equal => {
-                self.repeats += 1;
-                if known["reactions"] != data["reactions"] {
-                    self.contradictions.push(format!("{known} and {data}"));
-                }
-            }
-        }
+        // Of one that is not known yet, the message itself will tell when it comes.
+        let Some(known) = chat.messages.get(data["messageId"].as_str().unwrap()) else { return };
+        self.stale += usize::from(data["updatedAt"].as_str() < known["updatedAt"].as_str());
+        self.repeats += usize::from(data["updatedAt"] == known["updatedAt"]);
+        let mut message = known.clone();
+        message["reactions"] = data["reactions"].clone();
+        message["updatedAt"] = data["updatedAt"].clone();
+        chat.merge(&message);
     }
 }
 
 impl Chat {
+    fn merge(&mut self, message: &Value) {
+        let id = message["_id"].as_str().unwrap();
+        let old = self.messages.get(id);
+        if old.is_none_or(|old| old["updatedAt"].as_str() <= message["updatedAt"].as_str()) {
+            self.messages.insert(id.to_owned(), message.clone());
+        }
+    }
+
     fn note(&mut self, seq: u64) {
         if seq > self.prefix {
             self.seen.insert(seq);

@@ -111,7 +111,6 @@ impl Device {
     }
 
     /// How it is now.
-    #[must_use]
     pub fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
     }
