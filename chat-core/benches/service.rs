@@ -113,8 +113,8 @@ impl Bench {
     }
 
     /// One event for the first partner, by the hub alone.
-    fn tell(&self) {
-        self.chat.events().typing(self.me, self.partners[0], false);
+    async fn tell(&self) {
+        self.chat.events().typing(self.me, self.partners[0], false).await.unwrap();
     }
 
     /// Everything came that was told: so many events, and nobody was closed for being slow.
@@ -169,7 +169,7 @@ fn fan_out_into_queues(bencher: Bencher<'_, '_>, connections: usize) {
     bencher
         .counter(ItemsCount::new(connections))
         .with_inputs(|| drain(&bench.chat, &mut crowd, &mut seen))
-        .bench_local_values(|()| bench.tell());
+        .bench_local_values(|()| RUNTIME.block_on(bench.tell()));
     bench.check(connections);
 }
 
@@ -192,7 +192,7 @@ fn fan_out_to_readers(bencher: Bencher<'_, '_>, connections: usize) {
         left.store(connections, SeqCst);
         let bench = bench.clone();
         // On a thread of the runtime, as when it comes from a door.
-        RUNTIME.spawn(async move { bench.tell() });
+        RUNTIME.spawn(async move { bench.tell().await });
         all_have_it.recv().unwrap();
     });
     bench.check(connections);
@@ -339,7 +339,7 @@ fn memory_of_a_subscription_that_was_busy(bencher: Bencher<'_, '_>) {
         let chat = &counted.bench.chat;
         let mut subscription = Box::new(chat.events().subscribe(user));
         for _ in 1..QUEUE {
-            chat.events().typing(counted.bench.me, user, false);
+            counted.runtime.block_on(chat.events().typing(counted.bench.me, user, false)).unwrap();
         }
         let mut read = 1;
         while let Some(Some(_)) = subscription.next().now_or_never() {

@@ -7,9 +7,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     ChatService, Limits, SecretFileError, StoreError,
-    auth::{JwtSecret, Links, Passwords, Revocations, Tokens, Uses},
+    auth::{Blocks, JwtSecret, Links, Passwords, Revocations, Tokens, Uses},
     encryption::{self, ForeignText, KeyRing, Opener},
-    events::{Hub, Typing},
+    events::{FeedReader, Hub, Typing},
     images::{DiskImages, ImageStore},
     mail::{DefaultTemplates, LogMailer, MailTemplates, Mailer},
     messages::Log,
@@ -298,6 +298,8 @@ impl ChatServiceBuilder {
             Tracker::new(store.clone(), hub.clone(), tasks.clone(), stop.clone(), self.presence_grace);
         let shared = Arc::new(Shared {
             log: Log::new(&store, &hub, &view, &stop, &tasks),
+            feeds: Arc::new(FeedReader::new(store.clone(), view.clone(), &jwt_secret)),
+            blocks: Arc::new(Blocks::new(store.clone())),
             store,
             images,
             mailer: self.mailer,

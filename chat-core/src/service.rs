@@ -7,9 +7,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     ChatServiceBuilder, Error, Limits, Result,
-    auth::{Auth, Links, Passwords, Revocations, Tokens, Uses},
+    auth::{Auth, Blocks, Links, Passwords, Revocations, Tokens, Uses},
     encryption::{Encryption, Opener},
-    events::{Events, Hub, Typing},
+    events::{Events, FeedReader, Hub, Typing},
     images::{CheckedImage, ImagePurpose, ImageStore},
     mail::{MailTemplates, Mailer},
     messages::{Log, Message, Messages},
@@ -187,6 +187,8 @@ pub(crate) struct Shared {
     pub(crate) revocations: Revocations,
     pub(crate) uses: Uses,
     pub(crate) hub: Arc<Hub>,
+    pub(crate) feeds: Arc<FeedReader>,
+    pub(crate) blocks: Arc<Blocks>,
     pub(crate) presence: Arc<Tracker>,
     pub(crate) typing: Arc<Typing>,
     pub(crate) log: Log,

@@ -152,66 +152,6 @@ async fn only_the_sender_deletes_and_strangers_learn_nothing() {
     assert_eq!(names, ["deleteMessage", "sendMessage"], "told once");
 }
 
-/// A copy of a conversation that lives on events alone.
-#[derive(Default, Debug)]
-struct StaleCopy(Vec<Message>);
-
-impl StaleCopy {
-    fn apply(&mut self, event: &Event) {
-        match event {
-            Event::MessageSent(message) => self.0.push(message.clone()),
-            Event::MessageDeleted(message) => {
-                let old = self.0.iter_mut().find(|old| old.id == message.id).expect("sent before");
-                *old = message.clone();
-            }
-            _ => {}
-        }
-    }
-}
-
-proptest::proptest! {
-    #![proptest_config(proptest::test_runner::Config::with_cases(16))]
-    #[test]
-    fn a_stale_copy_and_the_events_make_the_present_state(
-        operations in proptest::collection::vec((0..2_u8, 0..4_u8, 0..6_usize), 1..40)
-    ) {
-        tokio::runtime::Runtime::new().unwrap().block_on(compare(operations));
-    }
-}
-
-async fn compare(operations: Vec<(u8, u8, usize)>) {
-    let (chat, _folder) = chat().await;
-    let (ann, bob) = two(&chat).await;
-    let mut streams = [chat.events().subscribe(ann), chat.events().subscribe(bob)];
-    let mut sent: Vec<(UserId, Message)> = Vec::new();
-    for (who, what, which) in operations {
-        let (me, other) = if who == 0 { (ann, bob) } else { (bob, ann) };
-        let draft = Draft::text(format!("text {which}"));
-        // Some are new, some repeats of what was sent before, some deletes, some deletes again.
-        let draft = if what == 0 { draft.client_id(format!("{which}")) } else { draft };
-        if what < 3 {
-            let message = chat.messages().send(me, To::User(other), draft).await.unwrap().message;
-            sent.push((me, message));
-        } else if let Some((sender, message)) = sent.get(which) {
-            chat.messages().delete(*sender, message.id).await.unwrap();
-        }
-    }
-    // A last one, to know when everything before it has come.
-    let last = chat.messages().send(ann, To::User(bob), Draft::text("last")).await.unwrap().message;
-    for (me, other, stream) in [(ann, bob, 0), (bob, ann, 1)] {
-        let mut copy = StaleCopy::default();
-        loop {
-            let event = streams[stream].next().await.unwrap();
-            copy.apply(&event);
-            if matches!(&*event, Event::MessageSent(message) if message.id == last.id) {
-                break;
-            }
-        }
-        assert_eq!(copy.0, conversation(&chat, me, other).await);
-    }
-    chat.shutdown().await;
-}
-
 #[tokio::test]
 async fn unread_counts_what_others_sent_after_the_watermark() {
     let (chat, _folder) = chat().await;

@@ -32,7 +32,7 @@ impl Auth<'_> {
         if me == user {
             return Err(Error::invalid("id", "must not be yourself".to_owned()));
         }
-        self.0.store.block(&Block { by: me, user, at: Timestamp::now() }).await?;
+        self.0.blocks.block(&Block { by: me, user, at: Timestamp::now() }).await?;
         Ok(())
     }
 
@@ -41,7 +41,7 @@ impl Auth<'_> {
     /// # Errors
     /// [`Error::Unavailable`].
     pub async fn unblock(&self, me: UserId, user: UserId) -> Result<()> {
-        self.0.store.unblock(me, user).await?;
+        self.0.blocks.unblock(me, user).await?;
         Ok(())
     }
 
@@ -50,7 +50,10 @@ impl Auth<'_> {
     /// # Errors
     /// [`Error::Unavailable`].
     pub async fn blocked(&self, me: UserId) -> Result<Vec<User>> {
-        let _ = (me, self.0);
-        Ok(Vec::new())
+        let mut users = Vec::new();
+        for block in self.0.store.blocks_of(me).await?.into_iter().filter(|block| block.by == me) {
+            users.extend(self.0.store.user(block.user).await?.map(|user| self.0.view_user(user)));
+        }
+        Ok(users)
     }
 }

@@ -1,5 +1,6 @@
 //! Accounts and sign-ins.
 
+mod blocks;
 mod choices;
 mod common_passwords;
 mod device;
@@ -17,6 +18,16 @@ mod user;
 
 use std::sync::Arc;
 
+pub(crate) use self::{
+    blocks::{Blocks, Relations},
+    links::Links,
+    password::Passwords,
+    purpose::Purpose,
+    recovery::RESET_LIFE,
+    revocations::Revocations,
+    sessions::Uses,
+    token::Tokens,
+};
 pub use self::{
     device::Device,
     input::{Credentials, ProfileEdit, SignUp},
@@ -28,10 +39,6 @@ pub use self::{
 pub(crate) use self::{
     input::BCRYPT_BYTES,
     known_device::{Devices, KNOWN_LIFE},
-};
-pub(crate) use self::{
-    links::Links, password::Passwords, purpose::Purpose, recovery::RESET_LIFE, revocations::Revocations,
-    sessions::Uses, token::Tokens,
 };
 use crate::{
     Error, Result, StoreError, Timestamp, UserId,
@@ -283,6 +290,16 @@ impl Shared {
             None
         };
         Job::mail(user, kind.unwrap_or(MailKind::Welcome), now)
+    }
+
+    /// As one sees others: who has blocked one went then.
+    pub(crate) fn view_user_for(&self, relations: &Relations, user: UserRecord) -> User {
+        let blocked_at = relations.blocked_by(user.id);
+        let user = self.view_user(user);
+        match blocked_at {
+            Some(at) => User { is_online: false, last_seen: user.last_seen.min(at), ..user },
+            None => user,
+        }
     }
 
     pub(crate) fn view_user(&self, user: UserRecord) -> User {

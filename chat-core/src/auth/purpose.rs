@@ -53,12 +53,19 @@ impl Purpose {
 
     /// A digest of these parts that tells nothing of them to who does not have the key.
     pub(crate) fn digest(&self, parts: &[&[u8]]) -> String {
+        URL_SAFE_NO_PAD.encode(self.mac(parts))
+    }
+
+    /// The same as bytes.
+    pub(crate) fn mac(&self, parts: &[&[u8]]) -> [u8; 16] {
         let mut digest = Sha256::new().chain_update(*self.key);
         for part in parts {
             digest.update((part.len() as u64).to_be_bytes());
             digest.update(part);
         }
-        URL_SAFE_NO_PAD.encode(&digest.finalize()[..16])
+        let mut mac = [0; 16];
+        mac.copy_from_slice(&digest.finalize()[..16]);
+        mac
     }
 }
 

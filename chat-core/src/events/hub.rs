@@ -1,14 +1,17 @@
 //! The hub: who is connected, and how an event reaches them.
 
-use std::sync::{
-    Arc, OnceLock,
-    atomic::{AtomicU64, AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
 };
 
 use dashmap::DashMap;
 use tokio::sync::mpsc::{self, error::TrySendError};
 
-use super::{Cursor, Delivery, SharedEvent};
+use super::SharedEvent;
 use crate::{SessionId, UserId};
 
 /// Names one connection within this process.
@@ -62,17 +65,46 @@ pub(crate) struct Hub {
 struct Entry {
     id: ConnectionId,
     session: Option<SessionId>,
-    queue: mpsc::Sender<SharedEvent>,
-    reason: Arc<OnceLock<CloseReason>>,
+    queue: mpsc::Sender<Queued>,
+    shared: Arc<LinkState>,
 }
 
-/// One live connection of a user: a bounded queue of events. To drop it is to disconnect.
+/// What both ends of a connection see.
+#[derive(Debug, Default)]
+struct LinkState {
+    reason: OnceLock<CloseReason>,
+    /// Its other end reads the feed: what stands there, or will, it need not be told.
+    is_behind: AtomicBool,
+    /// Something was left out that does not stand in the feed yet.
+    has_left_out: AtomicBool,
+}
+
+/// How an event stands in the feed of whom it is told to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It does not, and never will: nobody who was away asks who was typing.
+    Passing,
+    /// In the entry at this position, of which it is the last part or not.
+    At { position: u64, is_last: bool },
+    /// It will later.
+    Later,
+}
+
+/// An event in a connection's queue.
 #[derive(Debug)]
-pub struct Connection {
-    id: ConnectionId,
-    user: UserId,
-    queue: mpsc::Receiver<SharedEvent>,
-    reason: Arc<OnceLock<CloseReason>>,
+pub(super) struct Queued {
+    /// `None`: the connection has it already, because it is what it asked for.
+    pub(super) event: Option<SharedEvent>,
+    pub(super) standing: Standing,
+}
+
+/// The far end of a connection: its queue. To drop it is to disconnect.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) id: ConnectionId,
+    pub(super) user: UserId,
+    queue: mpsc::Receiver<Queued>,
+    shared: Arc<LinkState>,
     hub: Arc<Hub>,
 }
 
@@ -89,42 +121,73 @@ impl Hub {
         }
     }
 
-    pub(crate) fn connect(self: &Arc<Self>, user: UserId, session: Option<SessionId>) -> Connection {
+    pub(super) fn connect(self: &Arc<Self>, user: UserId, session: Option<SessionId>) -> Link {
         let id = ConnectionId(self.next_id.fetch_add(1, Ordering::Relaxed));
         let (sender, queue) = mpsc::channel(self.queue);
-        let reason = Arc::new(OnceLock::new());
-        let entry = Entry { id, session, queue: sender, reason: reason.clone() };
+        let shared = Arc::new(LinkState::default());
+        let entry = Entry { id, session, queue: sender, shared: shared.clone() };
         self.connections.fetch_add(1, Ordering::Relaxed);
         self.users.entry(user).or_default().push(entry);
         if self.is_closed.get().is_some() {
             self.close_where(user, CloseReason::ShuttingDown, |entry| entry.id == id);
         }
-        Connection { id, user, queue, reason, hub: self.clone() }
+        Link { id, user, queue, shared, hub: self.clone() }
     }
 
-    /// Puts the event into the queue of each connection of the user but `except`. One whose queue is full is closed:
-    /// never a silent gap. Returns to how many it went. Never waits.
-    pub(crate) fn deliver(&self, user: UserId, event: &SharedEvent, except: Option<ConnectionId>) -> usize {
+    /// Puts the event into the queue of each connection of the user; `from` knows it already. One whose queue is full is
+    /// closed: never a silent gap. Returns how many have it, or get it from the feed. Never waits.
+    pub(crate) fn deliver(
+        &self,
+        user: UserId,
+        event: &SharedEvent,
+        from: Option<ConnectionId>,
+        standing: Standing,
+    ) -> usize {
+        self.put(user, Some(event), from, standing)
+    }
+
+    /// Notes that there is nothing to be told of what stands there.
+    pub(crate) fn pass(&self, user: UserId, standing: Standing) {
+        self.put(user, None, None, standing);
+    }
+
+    fn put(
+        &self,
+        user: UserId,
+        event: Option<&SharedEvent>,
+        from: Option<ConnectionId>,
+        standing: Standing,
+    ) -> usize {
         let Some(mut entries) = self.users.get_mut(&user) else { return 0 };
-        let mut reached = 0;
+        let (mut reached, mut queued) = (0, 0);
         entries.retain(|entry| {
-            if Some(entry.id) == except {
+            let knows = event.is_none() || Some(entry.id) == from;
+            if knows && !matches!(standing, Standing::At { is_last: true, .. }) {
                 return true;
             }
-            match entry.queue.try_send(event.clone()) {
+            if standing != Standing::Passing && entry.shared.is_behind.load(Ordering::SeqCst) {
+                reached += usize::from(!knows);
+                if standing == Standing::Later {
+                    entry.shared.has_left_out.store(true, Ordering::SeqCst);
+                }
+                return true;
+            }
+            let event = event.filter(|_| !knows).cloned();
+            match entry.queue.try_send(Queued { event, standing }) {
                 Ok(()) => {
-                    reached += 1;
+                    queued += u64::from(!knows);
+                    reached += usize::from(!knows);
                     true
                 }
                 Err(TrySendError::Full(_)) => {
                     self.closed_slow.fetch_add(1, Ordering::Relaxed);
-                    let _ = entry.reason.set(CloseReason::SlowConsumer);
+                    let _ = entry.shared.reason.set(CloseReason::SlowConsumer);
                     false
                 }
                 Err(TrySendError::Closed(_)) => false,
             }
         });
-        self.delivered.fetch_add(reached as u64, Ordering::Relaxed);
+        self.delivered.fetch_add(queued, Ordering::Relaxed);
         reached
     }
 
@@ -161,7 +224,7 @@ impl Hub {
         entries.retain(|entry| {
             let close = which(entry);
             if close {
-                let _ = entry.reason.set(reason);
+                let _ = entry.shared.reason.set(reason);
             }
             !close
         });
@@ -196,55 +259,33 @@ impl Hub {
     }
 }
 
-impl Connection {
-    /// Its id.
-    #[must_use]
-    pub const fn id(&self) -> ConnectionId {
-        self.id
+impl Link {
+    /// What comes next; `None` when the service closed the connection and everything queued before was read.
+    pub(super) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Queued>> {
+        self.queue.poll_recv(context)
     }
 
-    /// Whose it is.
-    #[must_use]
-    pub const fn user(&self) -> UserId {
-        self.user
+    /// Says whether the feed is read: then what stands there is left out of the queue from now on.
+    pub(super) fn set_behind(&self, is_behind: bool) {
+        self.shared.is_behind.store(is_behind, Ordering::SeqCst);
     }
 
-    /// Goes on from this cursor: first what changed since, then what happens.
-    #[must_use]
-    pub fn since(self, cursor: &str) -> Self {
-        let _ = cursor;
-        self
+    /// Whether something was left out that did not stand in the feed then, since this was asked last.
+    pub(super) fn has_left_out(&self) -> bool {
+        self.shared.has_left_out.swap(false, Ordering::SeqCst)
     }
 
-    /// Where the connection stands, for a client that has got nothing yet: what it would give if it came back now.
-    /// `None` while the store is away.
-    pub async fn cursor(&mut self) -> Option<Cursor> {
-        None
+    #[cfg(test)]
+    pub(super) async fn next(&mut self) -> Option<SharedEvent> {
+        self.queue.recv().await?.event
     }
 
-    /// The next event; `None` when the service closed the connection and everything queued before was read.
-    ///
-    /// Cancel-safe: a dropped future loses nothing.
-    pub async fn next(&mut self) -> Option<Delivery> {
-        Some(Delivery { event: self.queue.recv().await?, cursor: None })
-    }
-
-    /// As [`next`](Self::next), for streams.
-    pub(crate) fn poll_next(
-        &mut self,
-        context: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Delivery>> {
-        self.queue.poll_recv(context).map(|event| event.map(|event| Delivery { event, cursor: None }))
-    }
-
-    /// Why the service closed it, once it has.
-    #[must_use]
-    pub fn close_reason(&self) -> Option<CloseReason> {
-        self.reason.get().copied()
+    pub(super) fn close_reason(&self) -> Option<CloseReason> {
+        self.shared.reason.get().copied()
     }
 }
 
-impl Drop for Connection {
+impl Drop for Link {
     fn drop(&mut self) {
         self.hub.disconnect(self.user, self.id);
     }
@@ -269,14 +310,14 @@ mod tests {
         let (alice, bob) = (user(), user());
         let (mut a1, mut a2, mut b) =
             (hub.connect(alice, None), hub.connect(alice, None), hub.connect(bob, None));
-        assert_eq!(hub.deliver(alice, &event(), Some(a1.id())), 1);
-        assert_eq!(hub.deliver(bob, &event(), None), 1);
-        assert_eq!(hub.deliver(user(), &event(), None), 0);
+        assert_eq!(hub.deliver(alice, &event(), Some(a1.id), Standing::Passing), 1);
+        assert_eq!(hub.deliver(bob, &event(), None, Standing::Passing), 1);
+        assert_eq!(hub.deliver(user(), &event(), None, Standing::Passing), 0);
         assert!(a2.next().await.is_some() && b.next().await.is_some());
-        hub.deliver(alice, &event(), None);
+        hub.deliver(alice, &event(), None, Standing::Passing);
         assert!(a1.next().await.is_some());
         drop((a1, a2));
-        assert_eq!((hub.connections(), hub.deliver(alice, &event(), None)), (1, 0));
+        assert_eq!((hub.connections(), hub.deliver(alice, &event(), None, Standing::Passing)), (1, 0));
         assert_eq!(hub.users.len(), 1, "nothing is kept of who has gone");
     }
 
@@ -286,7 +327,7 @@ mod tests {
         let alice = user();
         let (mut slow, mut quick) = (hub.connect(alice, None), hub.connect(alice, None));
         for _ in 0..3 {
-            hub.deliver(alice, &event(), None);
+            hub.deliver(alice, &event(), None, Standing::Passing);
             assert!(quick.next().await.is_some());
         }
         assert!(slow.next().await.is_some() && slow.next().await.is_some(), "what was queued is still read");

@@ -1,7 +1,9 @@
 //! Live delivery: events, connections, typing.
 
+mod connection;
 mod cursor;
 mod event;
+mod feed;
 mod hub;
 mod typing;
 
@@ -13,12 +15,17 @@ use std::{
 use futures_util::Stream;
 
 pub use self::{
+    connection::Connection,
     cursor::{Cursor, Delivery},
     event::{Event, SharedEvent, Watermark},
-    hub::{CloseReason, Connection, ConnectionId},
+    hub::{CloseReason, ConnectionId},
 };
-pub(crate) use self::{hub::Hub, typing::Typing};
-use crate::{UserId, auth::Session, service::Shared};
+pub(crate) use self::{
+    feed::{FeedReader, reactions},
+    hub::{Hub, Standing},
+    typing::Typing,
+};
+use crate::{Result, SessionId, UserId, auth::Session, service::Shared};
 
 /// Live delivery; from [`ChatService::events`](crate::ChatService::events).
 #[derive(Debug, Clone, Copy)]
@@ -32,13 +39,13 @@ impl Events<'_> {
     /// [`Subscription::close_reason`] says which.
     #[must_use]
     pub fn subscribe(&self, user: UserId) -> Subscription {
-        Subscription(self.0.hub.connect(user, None))
+        Subscription(self.link(user, None))
     }
 
     /// A live connection of a signed-in user, for the door that holds its other end. Closed when the session ends.
     #[must_use]
     pub fn connect(&self, session: &Session) -> Connection {
-        let connection = self.0.hub.connect(session.user, Some(session.id));
+        let connection = self.link(session.user, Some(session.id));
         if self.0.revocations.contains(session) {
             // Ended between the check of its token and now.
             self.0.hub.close_session(session.user, session.id);
@@ -46,11 +53,20 @@ impl Events<'_> {
         connection
     }
 
+    fn link(&self, user: UserId, session: Option<SessionId>) -> Connection {
+        Connection::new(self.0.hub.connect(user, session), self.0.feeds.clone())
+    }
+
     /// Tells `receiver` that `sender` writes, or no longer does. It ends by itself 6 s after the last time.
-    pub fn typing(&self, sender: UserId, receiver: UserId, is_typing: bool) {
-        if sender != receiver {
+    /// Where one of them has blocked the other, nothing happens.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`](crate::Error::Unavailable).
+    pub async fn typing(&self, sender: UserId, receiver: UserId, is_typing: bool) -> Result<()> {
+        if sender != receiver && !self.0.blocks.of(sender).await?.concern(receiver) {
             self.0.typing.set(&self.0.hub, sender, receiver, is_typing);
         }
+        Ok(())
     }
 }
 
@@ -64,6 +80,11 @@ impl Subscription {
     #[must_use]
     pub fn since(self, cursor: &str) -> Self {
         Self(self.0.since(cursor))
+    }
+
+    /// Where one stands who has got what was read from here until now; see [`Connection::cursor`].
+    pub async fn cursor(&mut self) -> Cursor {
+        self.0.cursor().await
     }
 
     /// Why the service ended it, once it has.

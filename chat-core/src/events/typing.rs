@@ -11,7 +11,7 @@ use std::{
 use dashmap::{DashMap, Entry};
 use tokio::{runtime::Handle, time::Instant};
 
-use super::{Event, Hub, SharedEvent};
+use super::{Event, Hub, SharedEvent, Standing};
 use crate::UserId;
 
 /// How long after the last sign typing ends.
@@ -74,7 +74,7 @@ impl Typing {
 }
 
 fn tell(hub: &Hub, sender_id: UserId, receiver: UserId, is_typing: bool) -> usize {
-    hub.deliver(receiver, &SharedEvent::new(Event::Typing { sender_id, is_typing }), None)
+    hub.deliver(receiver, &SharedEvent::new(Event::Typing { sender_id, is_typing }), None, Standing::Passing)
 }
 
 #[cfg(test)]

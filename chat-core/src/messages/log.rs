@@ -17,9 +17,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::message::{Message, Sent};
 use crate::{
     ChatId, Error, MessageId, Result, StoreError, Timestamp, UserId,
-    events::{ConnectionId, Event, Hub, SharedEvent},
+    events::{ConnectionId, Event, Hub, SharedEvent, Standing, reactions},
     service::View,
-    store::{Appended, Deletion, NewMessage, Store},
+    store::{Appended, Changed, Deletion, MessageChange, MessageRecord, NewMessage, Place, Store},
 };
 
 /// Messages that may wait in a lane; past that, senders are told at once to come again.
@@ -38,7 +38,14 @@ pub(crate) struct Log {
 #[derive(Debug)]
 enum Job {
     Append { message: NewMessage, text: Option<String>, from: Option<ConnectionId>, reply: Reply<Sent> },
-    Delete { id: MessageId, to: Vec<UserId>, reply: Reply<(Message, Deletion)> },
+    Change { id: MessageId, to: Vec<UserId>, work: Work },
+}
+
+/// What is done to a message that is there.
+#[derive(Debug)]
+enum Work {
+    Delete { reply: Reply<(Message, Deletion)> },
+    Change { change: MessageChange, reply: Reply<Message> },
 }
 
 type Reply<T> = oneshot::Sender<Result<T>>;
@@ -79,7 +86,18 @@ impl Log {
         id: MessageId,
         to: Vec<UserId>,
     ) -> Result<(Message, Deletion)> {
-        self.ask(chat, |reply| Job::Delete { id, to, reply }).await
+        self.ask(chat, |reply| Job::Change { id, to, work: Work::Delete { reply } }).await
+    }
+
+    /// Changes a message, tells these users if that makes a difference, and returns it.
+    pub(crate) async fn change(
+        &self,
+        chat: ChatId,
+        id: MessageId,
+        change: MessageChange,
+        to: Vec<UserId>,
+    ) -> Result<Message> {
+        self.ask(chat, |reply| Job::Change { id, to, work: Work::Change { change, reply } }).await
     }
 
     async fn ask<T>(&self, chat: ChatId, job: impl FnOnce(Reply<T>) -> Job) -> Result<T> {
@@ -132,7 +150,7 @@ impl Lane {
             match self.store.message(id).await {
                 Ok(Some(record)) => {
                     self.doubtful.remove(&id);
-                    self.tell(&self.view.message(record), None);
+                    self.tell(&self.view.message(record), None, &Told::Later);
                 }
                 // An attempt may be under way still.
                 Ok(None) => self.doubtful.retain(|known, since| *known != id || since.elapsed() < DOUBT_ENDS),
@@ -143,33 +161,42 @@ impl Lane {
     }
 
     async fn work(&mut self, jobs: impl Iterator<Item = Job>) {
-        let (mut messages, mut appends, mut deletes) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut messages, mut appends) = (Vec::new(), Vec::new());
+        let mut changes: HashMap<MessageId, Vec<(Vec<UserId>, Work)>> = HashMap::new();
         for job in jobs {
             match job {
                 Job::Append { message, text, from, reply } => {
                     messages.push(message);
                     appends.push((text, from, reply));
                 }
-                Job::Delete { id, to, reply } => deletes.push((id, to, reply)),
+                Job::Change { id, to, work } => changes.entry(id).or_default().push((to, work)),
             }
         }
         if !messages.is_empty() {
             let ids: Vec<MessageId> = messages.iter().map(|message| message.id).collect();
             let outcomes = self.store.append(messages).await;
-            for ((id, outcome), (text, from, reply)) in ids.into_iter().zip(outcomes).zip(appends) {
+            let told = told(&outcomes);
+            for (((id, outcome), told), (text, from, reply)) in
+                ids.into_iter().zip(outcomes).zip(told).zip(appends)
+            {
                 if matches!(outcome, Err(StoreError::Uncertain(_))) && self.doubtful.len() < WAITING {
                     self.doubtful.insert(id, Instant::now());
                 }
                 // The other end may have hung up; the message stands all the same.
-                let _ = reply.send(self.appended(outcome, text, from));
+                let _ = reply.send(self.appended(outcome, text, from, &told));
             }
         }
-        // Of one message at a time the order does not matter, and together they share a transaction.
+        // What is done to one message is done in its order; what is done to several shares a transaction.
         let lane = &*self;
-        let deletes = deletes.into_iter().map(|(id, to, reply)| async move {
-            let _ = reply.send(lane.delete(id, to).await);
+        let changes = changes.into_iter().map(|(id, works)| async move {
+            for (to, work) in works {
+                match work {
+                    Work::Delete { reply } => drop(reply.send(lane.delete(id, to).await)),
+                    Work::Change { change, reply } => drop(reply.send(lane.change(id, change, to).await)),
+                }
+            }
         });
-        join_all(deletes).await;
+        join_all(changes).await;
     }
 
     fn appended(
@@ -177,31 +204,32 @@ impl Lane {
         outcome: Result<Appended, StoreError>,
         text: Option<String>,
         from: Option<ConnectionId>,
+        told: &Told,
     ) -> Result<Sent> {
         match outcome? {
             Appended::Repeat(record) => {
                 let message = self.view.message(record);
                 // The first attempt was in doubt: this is how its sender, and everybody else, learns of it.
                 if self.doubtful.remove(&message.id).is_some() {
-                    self.tell(&message, from);
+                    self.tell(&message, from, &Told::Later);
                 }
                 Ok(Sent { message, is_repeat: true })
             }
             Appended::New { message, .. } => {
                 let message = self.view.message_with_text(message, text);
-                self.tell(&message, from);
+                self.tell(&message, from, told);
                 Ok(Sent { message, is_repeat: false })
             }
         }
     }
 
     /// Everybody whom it concerns but the connection `from`.
-    fn tell(&self, message: &Message, from: Option<ConnectionId>) {
+    fn tell(&self, message: &Message, from: Option<ConnectionId>, told: &Told) {
         let event = SharedEvent::new(Event::MessageSent(message.clone()));
         if let Some(receiver) = message.receiver_id {
-            self.hub.deliver(receiver, &event, None);
+            self.hub.deliver(receiver, &event, None, told.standing(receiver));
         }
-        self.hub.deliver(message.sender_id, &event, from);
+        self.hub.deliver(message.sender_id, &event, from, told.standing(message.sender_id));
     }
 
     async fn delete(&self, id: MessageId, to: Vec<UserId>) -> Result<(Message, Deletion)> {
@@ -209,11 +237,90 @@ impl Lane {
             self.store.delete_message(id, Timestamp::now()).await?.ok_or(Error::NotFound("Message"))?;
         let message = self.view.message(deletion.message.clone());
         if deletion.is_first {
-            let event = SharedEvent::new(Event::MessageDeleted(message.clone()));
-            for user in to {
-                self.hub.deliver(user, &event, None);
-            }
+            let event = Event::MessageDeleted(message.clone());
+            self.tell_of(event, &deletion.message, to, &deletion.places);
         }
         Ok((message, deletion))
     }
+
+    async fn change(&self, id: MessageId, change: MessageChange, to: Vec<UserId>) -> Result<Message> {
+        let event: fn(&MessageRecord, &Message) -> Event = match &change {
+            MessageChange::Edit { .. } => |_, message| Event::MessageEdited(message.clone()),
+            MessageChange::React { .. } => |record, _| reactions(record),
+            MessageChange::Hide { .. } => {
+                |_, message| Event::MessageHidden { message_id: message.id, chat_id: message.chat_id }
+            }
+        };
+        let is_for_oneself = matches!(change, MessageChange::Hide { .. });
+        let changed = self.store.change_message(id, change, Timestamp::now()).await?;
+        let Changed { message: record, is_change, places } = changed.ok_or(Error::NotFound("Message"))?;
+        let message = self.view.message(record.clone());
+        if is_change {
+            self.tell_of(event(&record, &message), &record, to, &places);
+        } else if record.is_deleted && !is_for_oneself {
+            // Deleted in the meantime.
+            return Err(Error::NotFound("Message"));
+        }
+        Ok(message)
+    }
+
+    fn tell_of(&self, event: Event, of: &MessageRecord, to: Vec<UserId>, places: &[Place]) {
+        let is_hiding = matches!(event, Event::MessageHidden { .. });
+        let event = SharedEvent::new(event);
+        for user in to {
+            let place = places.iter().find(|place| place.user == user);
+            let standing = place
+                .map_or(Standing::Later, |place| Standing::At { position: place.position, is_last: true });
+            if is_hiding || !of.hidden_for.contains(&user) {
+                self.hub.deliver(user, &event, None, standing);
+            } else {
+                self.hub.pass(user, standing);
+            }
+        }
+    }
+}
+
+/// Where the feeds of those whom a message concerns tell of it.
+enum Told {
+    /// In these places, of which it is the last part or not.
+    At { places: Vec<Place>, is_last: bool },
+    /// Nowhere yet.
+    Later,
+}
+
+impl Told {
+    fn standing(&self, user: UserId) -> Standing {
+        match self {
+            Self::At { places, is_last } => {
+                let place = places.iter().find(|place| place.user == user);
+                place.map_or(Standing::Later, |place| Standing::At {
+                    position: place.position,
+                    is_last: *is_last,
+                })
+            }
+            Self::Later => Standing::Later,
+        }
+    }
+}
+
+/// One entry tells of all messages of a chat up to the one that has its places.
+fn told(outcomes: &[Result<Appended, StoreError>]) -> Vec<Told> {
+    let mut by_chat: HashMap<ChatId, &[Place]> = HashMap::new();
+    let mut told: Vec<Told> = Vec::with_capacity(outcomes.len());
+    for outcome in outcomes.iter().rev() {
+        told.push(match outcome {
+            Ok(Appended::New { message, places }) => {
+                let is_last = !places.is_empty();
+                if is_last {
+                    by_chat.insert(message.chat_id, places);
+                }
+                by_chat
+                    .get(&message.chat_id)
+                    .map_or(Told::Later, |places| Told::At { places: places.to_vec(), is_last })
+            }
+            Ok(Appended::Repeat(_)) | Err(_) => Told::Later,
+        });
+    }
+    told.reverse();
+    told
 }

@@ -1,7 +1,9 @@
-//! Conversations: sending, reading, deleting.
+//! Conversations: sending here, reading in `read.rs`, what is done to messages that are there in `change.rs`.
 
+mod change;
 mod log;
 mod message;
+mod read;
 
 use std::sync::Arc;
 
@@ -11,16 +13,38 @@ pub(crate) use self::log::Log;
 pub use self::message::{Chat, Draft, Message, Page, Reaction, ReadState, Sent, To};
 use crate::{
     ChatId, Error, Invalid, MessageId, Result, Timestamp, UserId,
-    auth::User,
     encryption::Binding,
     events::ConnectionId,
     images::{CheckedImage, ImagePurpose},
     service::Shared,
-    store::{ChatPosition, ChatState, Mark, MarkKind, NewMessage},
+    store::NewMessage,
 };
 
 /// The longest `client_id`, in characters.
 pub(crate) const CLIENT_ID_CHARS: usize = 128;
+
+/// Why somebody may not reach somebody else.
+pub(crate) enum Refusal {
+    /// The other one has blocked them, which they must not learn.
+    Blocked,
+    /// They have blocked the other one.
+    Blocks,
+}
+
+impl Shared {
+    pub(crate) async fn refusal(&self, from: UserId, to: UserId) -> Result<Option<Refusal>> {
+        let relations = self.blocks.of(from).await?;
+        Ok(if relations.blocked_by(to).is_some() {
+            Some(Refusal::Blocked)
+        } else {
+            relations.blocks(to).then_some(Refusal::Blocks)
+        })
+    }
+}
+
+fn blocks() -> Error {
+    Error::Forbidden("You have blocked this person.".into())
+}
 
 /// Conversations; from [`ChatService::messages`](crate::ChatService::messages).
 ///
@@ -80,6 +104,9 @@ impl Messages<'_> {
     ) -> Result<Sent> {
         let To::User(receiver) = to;
         let draft = self.checked(sender, receiver, draft)?;
+        if let Some(sent) = self.admit(sender, receiver, &draft).await? {
+            return Ok(sent);
+        }
         let now = Timestamp::now();
         let (id, chat_id) = (MessageId::generate(now), ChatId::direct(sender, receiver));
         let binding = Binding { chat: chat_id, message: id, sender };
@@ -99,6 +126,33 @@ impl Messages<'_> {
             None => self.0.log.append(message, draft.text, from).await,
             Some(image) => self.send_with_image(message, draft.text, image, from).await,
         }
+    }
+
+    /// Whether the sender may write this to the receiver; of a repeat, the first message, which stands whatever came after
+    /// it.
+    async fn admit(&self, sender: UserId, receiver: UserId, draft: &Draft) -> Result<Option<Sent>> {
+        let refusal = self.0.refusal(sender, receiver).await?;
+        if refusal.is_some()
+            && let Some(client_id) = &draft.client_id
+            && let Some(sent) = self.0.store.message_by_client_id(sender, client_id).await?
+        {
+            return Ok(Some(Sent { message: self.0.view.message(sent), is_repeat: true }));
+        }
+        match refusal {
+            // As if there were nobody.
+            Some(Refusal::Blocked) => return Err(Error::NotFound("User")),
+            Some(Refusal::Blocks) => return Err(blocks()),
+            None => {}
+        }
+        if let Some(answered) = draft.reply_to {
+            let chat = ChatId::direct(sender, receiver);
+            let answered = self.0.store.message(answered).await?;
+            let is_there = answered.is_some_and(|m| m.chat_id == chat && !m.hidden_for.contains(&sender));
+            if !is_there {
+                return Err(Error::invalid("replyTo", "there is no such message in this conversation"));
+            }
+        }
+        Ok(None)
     }
 
     async fn send_with_image(
@@ -162,183 +216,5 @@ impl Messages<'_> {
         } else {
             Err(Error::Validation(invalid))
         }
-    }
-
-    /// The conversation with `with`, by `seq` ascending: the newest `limit` messages, or those before the message
-    /// `before`. The page's `next` is the `before` of the page with older ones.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`] when there is no such user, or no such message in this conversation;
-    /// [`Error::Unavailable`].
-    pub async fn conversation(
-        &self,
-        me: UserId,
-        with: UserId,
-        before: Option<MessageId>,
-        limit: usize,
-    ) -> Result<Page<Message, MessageId>> {
-        let chat = ChatId::direct(me, with);
-        let before = match before {
-            None => None,
-            Some(id) => {
-                let message = self.0.store.message(id).await?.filter(|message| message.chat_id == chat);
-                Some(message.ok_or(Error::NotFound("Message"))?.seq)
-            }
-        };
-        let records = self.0.store.page(chat, before, limit).await?;
-        if records.is_empty() && before.is_none() {
-            // No chat yet, or nobody to chat with.
-            self.0.store.user(with).await?.ok_or(Error::NotFound("User"))?;
-        }
-        let next = records.first().filter(|first| first.seq > 1).map(|first| first.id);
-        Ok(Page { items: records.into_iter().map(|record| self.0.view.message(record)).collect(), next })
-    }
-
-    /// Deletes a message for everybody: its text and its picture are gone for good, its place in the chat stays.
-    /// Done again it changes nothing.
-    ///
-    /// # Errors
-    /// [`Error::Forbidden`] when one did not send it; [`Error::NotFound`] when there is no such message, or it is
-    /// none of one's business; [`Error::Unavailable`].
-    pub async fn delete(&self, me: UserId, id: MessageId) -> Result<Message> {
-        let record = self.0.store.message(id).await?.ok_or(Error::NotFound("Message"))?;
-        if record.sender_id != me {
-            return Err(match self.0.store.chat(record.chat_id, me).await? {
-                Some(_) => Error::Forbidden("Only the sender can delete a message.".into()),
-                None => Error::NotFound("Message"),
-            });
-        }
-        let shared = self.0.clone();
-        let delete = async move {
-            let to = record.receiver_id.into_iter().chain([record.sender_id]).collect();
-            let (message, deletion) = shared.log.delete(record.chat_id, id, to).await?;
-            shared.drop_image(deletion.image);
-            Ok(message)
-        };
-        self.0.tasks.spawn(delete).await.map_err(Error::internal)?
-    }
-
-    /// Notes that one has read the conversation with `with` up to `seq`, or up to its newest message. Never moves
-    /// back, and never beyond what is there.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`] when there is no such user; [`Error::Unavailable`].
-    pub async fn mark_read(&self, me: UserId, with: UserId, seq: Option<u64>) -> Result<ReadState> {
-        let chat = ChatId::direct(me, with);
-        match self.mark(me, chat, MarkKind::Read, seq).await? {
-            Some(state) => Ok(ReadState { chat_id: chat, seq: state.read_seq, unread: state.unread() }),
-            None => {
-                self.0.store.user(with).await?.ok_or(Error::NotFound("User"))?;
-                Ok(ReadState { chat_id: chat, seq: 0, unread: 0 })
-            }
-        }
-    }
-
-    /// As [`mark_read`](Self::mark_read), by the chat's id.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`] when one has no such chat; [`Error::Unavailable`].
-    pub async fn mark_chat_read(&self, me: UserId, chat: ChatId, seq: Option<u64>) -> Result<ReadState> {
-        let state = self.mark(me, chat, MarkKind::Read, seq).await?.ok_or(Error::NotFound("Chat"))?;
-        Ok(ReadState { chat_id: chat, seq: state.read_seq, unread: state.unread() })
-    }
-
-    /// Notes that a device of one's own has the messages of a chat up to `seq`, or up to the newest. Those who sent
-    /// them are told, unless one has turned receipts off. Returns up to where that is known now; 0 with receipts off.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`] when one has no such chat; [`Error::Unavailable`].
-    pub async fn mark_delivered(&self, me: UserId, chat: ChatId, seq: Option<u64>) -> Result<u64> {
-        let state = self.mark(me, chat, MarkKind::Delivered, seq).await?.ok_or(Error::NotFound("Chat"))?;
-        Ok(state.shown.delivered)
-    }
-
-    async fn mark(
-        &self,
-        me: UserId,
-        chat: ChatId,
-        kind: MarkKind,
-        up_to: Option<u64>,
-    ) -> Result<Option<ChatState>> {
-        let mark = Mark { chat, user: me, kind, up_to, is_shown: true };
-        Ok(self.0.store.mark(&mark).await?.map(|marked| marked.after))
-    }
-
-    /// Changes the text of a message that one sent, within [`Limits::edit_within`](crate::Limits::edit_within) of
-    /// that. An empty text is one only where there is a picture. The same text changes nothing.
-    ///
-    /// # Errors
-    /// [`Error::Validation`]; [`Error::Forbidden`] when one did not send it, or it is too late;
-    /// [`Error::NotFound`] when there is no such message, it is deleted, or none of one's business;
-    /// [`Error::Unavailable`].
-    pub async fn edit(&self, me: UserId, id: MessageId, text: String) -> Result<Message> {
-        let _ = (me, id, text, self.0);
-        Err(Error::NotFound("Message"))
-    }
-
-    /// Adds a reaction to a message of one's chats, or takes it away. One can react in many ways to one message, and
-    /// once in each.
-    ///
-    /// # Errors
-    /// [`Error::Validation`] when it is not an emoji, or one has reacted in too many ways; [`Error::NotFound`] when
-    /// there is no such message, it is deleted, or none of one's business; [`Error::Unavailable`].
-    pub async fn react(&self, me: UserId, id: MessageId, emoji: &str, is_on: bool) -> Result<Message> {
-        let _ = (me, id, emoji, is_on, self.0);
-        Err(Error::NotFound("Message"))
-    }
-
-    /// Deletes a message for oneself only. Done again it changes nothing.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`] when there is no such message, or it is none of one's business; [`Error::Unavailable`].
-    pub async fn hide(&self, me: UserId, id: MessageId) -> Result<()> {
-        let _ = (me, id, self.0);
-        Err(Error::NotFound("Message"))
-    }
-
-    /// One's chats, latest activity first.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`].
-    pub async fn chats(
-        &self,
-        me: UserId,
-        after: Option<ChatPosition>,
-        limit: usize,
-    ) -> Result<Page<Chat, ChatPosition>> {
-        // One more than asked for tells whether there is a further page.
-        let mut entries = self.0.store.chats_of(me, after, limit.saturating_add(1)).await?;
-        let is_more = entries.len() > limit;
-        entries.truncate(limit);
-        let next = entries.last().filter(|_| is_more).map(crate::store::ChatEntry::position);
-        let items = entries.into_iter().filter_map(|entry| {
-            let unread = entry.state.unread();
-            Some(Chat {
-                partner: self.0.view_user(entry.partner?),
-                chat_id: entry.chat_id,
-                last_message: entry.last_message.map(|record| self.0.view.message(record)),
-                unread,
-                delivered_seq: entry.partner_marks.delivered,
-                read_seq: entry.partner_marks.read,
-            })
-        });
-        Ok(Page { items: items.collect(), next })
-    }
-
-    /// Everybody but oneself, by name; those after the user `after`.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`] when there is no user `after`; [`Error::Unavailable`].
-    pub async fn contacts(
-        &self,
-        me: UserId,
-        after: Option<UserId>,
-        limit: usize,
-    ) -> Result<Page<User, UserId>> {
-        let mut users = self.0.store.users_by_name(me, after, limit.saturating_add(1)).await?;
-        let is_more = users.len() > limit;
-        users.truncate(limit);
-        let next = users.last().filter(|_| is_more).map(|user| user.id);
-        Ok(Page { items: users.into_iter().map(|user| self.0.view_user(user)).collect(), next })
     }
 }

@@ -14,7 +14,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     Timestamp, UserId,
-    events::{Event, Hub, SharedEvent},
+    events::{Event, Hub, SharedEvent, Standing},
     store::{self, Store},
 };
 
@@ -210,7 +210,7 @@ impl Tracker {
             let Some(partners) = self.insist(|| self.store.partners(user)).await else { return };
             let event = SharedEvent::new(Event::Presence { user_id: user, is_online, last_seen: at });
             for partner in partners {
-                self.hub.deliver(partner, &event, None);
+                self.hub.deliver(partner, &event, None, Standing::Passing);
             }
         }
     }

@@ -131,7 +131,7 @@ async fn typing(Ask { chat, live, mut fields }: Ask<'_>) -> Result<String> {
     let (to, is_typing) = (fields.id("receiverId"), fields.flag("isTyping"));
     fields.finish()?;
     if let (Some(to), Some(is_typing)) = (to, is_typing) {
-        chat.events().typing(live.session.user, to, is_typing);
+        chat.events().typing(live.session.user, to, is_typing).await?;
     }
     Ok(wire::success(&(), "Told."))
 }

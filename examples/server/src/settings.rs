@@ -3,6 +3,7 @@
 use std::{
     net::{IpAddr, Ipv4Addr},
     path::PathBuf,
+    time::Duration,
 };
 
 use chat_core::{
@@ -98,6 +99,9 @@ pub struct Args {
     /// The name of the application in mails [default: Chat]
     #[arg(long, env = "APP_NAME")]
     pub app_name: Option<String>,
+    /// Minutes after it was sent in which a message can be edited: 15; 0 for never
+    #[arg(long, env = "EDIT_WITHIN")]
+    pub edit_within: Option<String>,
     /// Arcjet decides who may come in, with this key of a site [default: the built-in shield]
     #[arg(long, env = "ARCJET_KEY", hide_env_values = true)]
     pub arcjet_key: Option<String>,
@@ -149,6 +153,7 @@ pub struct Settings {
     pub has_foreign_origins: bool,
     pub public_url: String,
     pub shield: bool,
+    pub edit_within: Duration,
     pub arcjet: Option<ArcjetShield>,
     pub refuse_disposable_emails: bool,
     pub mail: MailSettings,
@@ -193,6 +198,13 @@ impl Database {
             Some(path) if !path.is_empty() => Ok(Self::Sqlite(Some(PathBuf::from(path)))),
             _ => bad("DATABASE_URL", "it is neither `sqlite:<path>` nor `mongodb://…/<database>`"),
         }
+    }
+}
+
+fn minutes(text: &str) -> Result<Duration, BadSetting> {
+    match text.parse::<u32>() {
+        Ok(minutes) => Ok(Duration::from_secs(u64::from(minutes) * 60)),
+        Err(_) => bad("EDIT_WITHIN", format!("`{text}` is not a whole number of minutes")),
     }
 }
 
@@ -297,6 +309,7 @@ impl Args {
                 &[("on", true), ("off", false)],
                 false,
             )?,
+            edit_within: given(&self.edit_within).map_or(Ok(Duration::from_secs(15 * 60)), minutes)?,
             mail,
             cloudinary: given(&self.cloudinary_url)
                 .map(|url| {
@@ -517,6 +530,9 @@ mod tests {
             ("RESEND_BASE_URL", Args { resend_base_url: some("127.0.0.1"), ..mail() }),
             ("CLIENT_URL", Args { client_url: some("chat.example.org"), ..base() }),
             ("VERIFY_EMAILS", Args { verify_emails: some("yes"), ..base() }),
+            ("EDIT_WITHIN", Args { edit_within: some("15m"), ..base() }),
+            ("EDIT_WITHIN", Args { edit_within: some("-1"), ..base() }),
+            ("EDIT_WITHIN", Args { edit_within: some("99999999999999999999"), ..base() }),
             ("ARCJET_KEY", Args { arcjet_key: some("key"), ..base() }),
             ("ARCJET_BASE_URL", Args { arcjet_base_url: some("https://x.example.org"), ..base() }),
             ("ARCJET_BASE_URL", Args { arcjet_base_url: some("x"), arcjet_key: some("ajkey_x"), ..base() }),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chat_core::{
-    BuildError, ChatService, StoreError,
+    BuildError, ChatService, Limits, StoreError,
     encryption::RotationReport,
     shield::{InProcessShield, NoShield},
     store::{MongoStore, SqliteStore},
@@ -72,6 +72,9 @@ pub async fn service(settings: &Settings) -> Result<ChatService, BuildError> {
         );
     }
     builder = builder.verify_emails(mail.verify);
+    let mut limits = Limits::default();
+    limits.edit_within = settings.edit_within;
+    builder = builder.limits(limits);
     if settings.has_foreign_origins && settings.public_url.is_empty() {
         tracing::warn!(
             "ALLOWED_ORIGINS without PUBLIC_URL: pages of other origins get pictures as paths, not URLs"
@@ -197,6 +200,7 @@ mod tests {
                 updated_at: now,
                 email_verified: true,
                 generation: 0,
+                settings: chat_core::store::Settings::default(),
             };
             store.insert_user(&user).await.unwrap();
         }
@@ -209,6 +213,7 @@ mod tests {
             image: None,
             client_id: None,
             at: now,
+            reply_to: None,
         };
         for outcome in store.append(BODIES.map(message).to_vec()).await {
             outcome.unwrap();

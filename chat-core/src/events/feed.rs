@@ -1,0 +1,227 @@
+//! From a user's feed to events: what a client gets that was away.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use futures_util::future::try_join_all;
+
+use super::{Cursor, Event, SharedEvent, Watermark, cursor::Cursors};
+use crate::{
+    ChatId, MessageId, UserId,
+    auth::JwtSecret,
+    service::View,
+    store::{Change, FeedEntry, MessageRecord, Result, Store},
+};
+
+/// Entries that are read at once, and messages after which a batch ends: it is held in memory for one connection.
+const ENTRIES: usize = 64;
+const MESSAGES: u64 = 128;
+
+/// Reads feeds for connections.
+#[derive(Debug)]
+pub(crate) struct FeedReader {
+    store: Arc<dyn Store>,
+    view: View,
+    cursors: Cursors,
+}
+
+/// What a look into a feed came to.
+pub(super) enum Look {
+    /// Where it ends.
+    End(u64),
+    /// What changed.
+    Batch {
+        events: Vec<SharedEvent>,
+        /// Who has these events has all up to here.
+        position: u64,
+        /// There was no more at that moment.
+        is_end: bool,
+    },
+    /// The feed does not go back that far; it ends here.
+    Lost(u64),
+}
+
+impl FeedReader {
+    pub(crate) fn new(store: Arc<dyn Store>, view: View, secret: &JwtSecret) -> Self {
+        Self { store, view, cursors: Cursors::new(secret) }
+    }
+
+    pub(super) fn sign(&self, user: UserId, position: u64) -> Cursor {
+        self.cursors.sign(user, position)
+    }
+
+    pub(super) fn position(&self, user: UserId, cursor: &str) -> Option<u64> {
+        self.cursors.read(user, cursor)
+    }
+
+    pub(super) async fn end(&self, user: UserId) -> Result<Look> {
+        Ok(Look::End(self.store.feed_end(user).await?))
+    }
+
+    /// What changed after this position, in the order of the feed but for this: of each chat, messages that were sent
+    /// come together where the first of them stands, as they are now. What happened to them since is told with that.
+    pub(super) async fn after(&self, user: UserId, position: u64) -> Result<Look> {
+        let Some(entries) = self.store.feed(user, position, ENTRIES).await? else {
+            return Ok(Look::Lost(self.store.feed_end(user).await?));
+        };
+        let mut taken = 0;
+        let count = entries.iter().take_while(|entry| {
+            let has_room = taken < MESSAGES;
+            taken += size(entry);
+            has_room
+        });
+        let count = count.count();
+        let is_end = entries.len() < ENTRIES && count == entries.len();
+        let entries = entries.get(..count).unwrap_or_default();
+        let Some(last) = entries.last() else {
+            return Ok(Look::Batch { events: Vec::new(), position, is_end });
+        };
+        let events = self.events(user, entries).await?;
+        Ok(Look::Batch { events, position: last.position, is_end })
+    }
+
+    async fn events(&self, user: UserId, entries: &[FeedEntry]) -> Result<Vec<SharedEvent>> {
+        let mut sent = self.sent(user, entries).await?;
+        let mut told: HashSet<MessageId> = sent.values().flatten().map(|record| record.id).collect();
+        let changed = self.changed(user, entries, &told).await?;
+        let mut marked = HashSet::new();
+        let mut events = Vec::new();
+        for entry in entries {
+            match entry.change {
+                Change::Sent { chat, .. } => {
+                    let records = sent.remove(&chat).unwrap_or_default();
+                    events.extend(records.into_iter().map(|record| self.message(record, Event::MessageSent)));
+                }
+                Change::Marked { chat, user: member } => {
+                    if marked.insert((chat, member)) {
+                        events.extend(self.marks(user, chat, member).await?);
+                    }
+                }
+                Change::Hidden(id) => events.extend(
+                    changed
+                        .get(&id)
+                        .map(|record| Event::MessageHidden { message_id: id, chat_id: record.chat_id }),
+                ),
+                Change::Edited(id) | Change::Deleted(id) | Change::Reacted(id) => {
+                    let record = changed.get(&id).filter(|record| !record.hidden_for.contains(&user));
+                    let Some(record) = record.filter(|_| !told.contains(&id)) else { continue };
+                    if record.is_deleted {
+                        told.insert(id);
+                    }
+                    events.push(if matches!(entry.change, Change::Reacted(_)) && !record.is_deleted {
+                        reactions(record)
+                    } else {
+                        self.message(record.clone(), Event::MessageEdited)
+                    });
+                }
+            }
+        }
+        Ok(events.into_iter().map(SharedEvent::new).collect())
+    }
+
+    /// Messages that were sent, by chat, as the user may see them.
+    async fn sent(&self, user: UserId, entries: &[FeedEntry]) -> Result<HashMap<ChatId, Vec<MessageRecord>>> {
+        let mut ranges: HashMap<ChatId, (u64, u64)> = HashMap::new();
+        for entry in entries {
+            if let Change::Sent { chat, from, to } = entry.change {
+                let range = ranges.entry(chat).or_insert((from, to));
+                *range = (range.0.min(from), range.1.max(to));
+            }
+        }
+        let reads = ranges.into_iter().map(|(chat, (from, to))| async move {
+            let limit = usize::try_from(to.saturating_sub(from).saturating_add(1)).unwrap_or(usize::MAX);
+            let mut records = self.store.page(chat, Some(to.saturating_add(1)), limit).await?;
+            records.retain(|record| record.seq >= from);
+            self.allowed(user, &mut records).await?;
+            records.retain(|record| !record.hidden_for.contains(&user));
+            Ok::<_, crate::StoreError>((chat, records))
+        });
+        Ok(try_join_all(reads).await?.into_iter().collect())
+    }
+
+    /// Messages that changed, and are not among those `told` as they are now.
+    async fn changed(
+        &self,
+        user: UserId,
+        entries: &[FeedEntry],
+        told: &HashSet<MessageId>,
+    ) -> Result<HashMap<MessageId, MessageRecord>> {
+        let ids = entries.iter().filter_map(|entry| match entry.change {
+            Change::Edited(id) | Change::Deleted(id) | Change::Reacted(id) => {
+                (!told.contains(&id)).then_some(id)
+            }
+            Change::Hidden(id) => Some(id),
+            Change::Sent { .. } | Change::Marked { .. } => None,
+        });
+        let ids: HashSet<MessageId> = ids.collect();
+        if ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let mut records = self.store.messages(&ids.into_iter().collect::<Vec<_>>()).await?;
+        self.allowed(user, &mut records).await?;
+        Ok(records.into_iter().map(|record| (record.id, record)).collect())
+    }
+
+    /// Keeps what the user may see now, whatever was so when it happened.
+    async fn allowed(&self, user: UserId, records: &mut Vec<MessageRecord>) -> Result<()> {
+        let is_of_two = |record: &MessageRecord| {
+            record.receiver_id.is_some_and(|receiver| {
+                [receiver, record.sender_id].contains(&user)
+                    && record.chat_id == ChatId::direct(receiver, record.sender_id)
+            })
+        };
+        let others: HashSet<ChatId> =
+            records.iter().filter(|record| !is_of_two(record)).map(|record| record.chat_id).collect();
+        let mut closed = HashSet::new();
+        for chat in others {
+            if self.store.chat(chat, user).await?.is_none() {
+                closed.insert(chat);
+            }
+        }
+        records.retain(|record| !closed.contains(&record.chat_id) || is_of_two(record));
+        Ok(())
+    }
+
+    /// How far a member has come, as the user may know.
+    async fn marks(&self, user: UserId, chat_id: ChatId, member: UserId) -> Result<Vec<Event>> {
+        let mark = |seq| Watermark { chat_id, user_id: member, seq };
+        let Some(state) = self.store.chat(chat_id, member).await? else { return Ok(Vec::new()) };
+        if member == user {
+            return Ok(vec![Event::MessagesRead(mark(state.read_seq))]);
+        }
+        if chat_id != ChatId::direct(user, member) && self.store.chat(chat_id, user).await?.is_none() {
+            return Ok(Vec::new());
+        }
+        let (delivered, read) = (state.shown.delivered, state.shown.read);
+        let delivered = (delivered > read).then(|| Event::MessagesDelivered(mark(delivered)));
+        let read = (read > 0).then(|| Event::MessagesRead(mark(read)));
+        Ok(read.into_iter().chain(delivered).collect())
+    }
+
+    /// The message as it is, and of one that was deleted since, only that.
+    fn message(&self, record: MessageRecord, event: fn(crate::messages::Message) -> Event) -> Event {
+        let is_deleted = record.is_deleted;
+        let message = self.view.message(record);
+        if is_deleted { Event::MessageDeleted(message) } else { event(message) }
+    }
+}
+
+/// Of a message, all reactions.
+pub(crate) fn reactions(record: &MessageRecord) -> Event {
+    Event::Reactions {
+        message_id: record.id,
+        chat_id: record.chat_id,
+        reactions: record.reactions.clone(),
+        updated_at: record.updated_at,
+    }
+}
+
+/// Messages that an entry stands for.
+const fn size(entry: &FeedEntry) -> u64 {
+    match entry.change {
+        Change::Sent { from, to, .. } => to.saturating_sub(from).saturating_add(1),
+        _ => 1,
+    }
+}
