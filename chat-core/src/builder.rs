@@ -320,6 +320,7 @@ impl ChatServiceBuilder {
             typing: Arc::new(Typing::new()),
             view,
             limits: self.limits,
+            crowd: std::sync::OnceLock::new(),
             #[cfg(any(feature = "socketio", feature = "websocket"))]
             heartbeat: self.heartbeat,
             #[cfg(feature = "http")]

@@ -1,6 +1,10 @@
 //! The service: everything that is chat, without a web framework.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use tokio::sync::Mutex;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -116,13 +120,13 @@ impl ChatService {
     /// Closes every connection, telling it why, and whatever connects from now on. Requests still work: the first
     /// half of a graceful end, while those that are under way finish.
     pub fn close_connections(&self) {
-        self.shared.hub.close_all();
+        self.shared.close_connections();
     }
 
     /// Ends the service: closes every connection, finishes what was begun, notes that everybody has gone, and closes
     /// the store. Done again it changes nothing.
     pub async fn shutdown(&self) {
-        self.shared.hub.close_all();
+        self.shared.close_connections();
         self.shared.stop.cancel();
         self.shared.tasks.close();
         // The lanes finish what they had taken in, and take nothing more.
@@ -194,6 +198,8 @@ pub(crate) struct Shared {
     pub(crate) log: Log,
     pub(crate) view: View,
     pub(crate) limits: Limits,
+    /// How many were connected when all of them were closed.
+    pub(crate) crowd: OnceLock<usize>,
     #[cfg(any(feature = "socketio", feature = "websocket"))]
     pub(crate) heartbeat: crate::sockets::Heartbeat,
     #[cfg(feature = "http")]
@@ -214,6 +220,18 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    fn close_connections(&self) {
+        // Before any of them is gone: those who are told last shall not come back sooner than the first.
+        self.crowd.get_or_init(|| self.hub.connections());
+        self.hub.close_all();
+    }
+
+    /// How many come back when all have to leave.
+    #[cfg(any(feature = "socketio", feature = "websocket"))]
+    pub(crate) fn crowd(&self) -> usize {
+        self.crowd.get().copied().unwrap_or_else(|| self.hub.connections())
+    }
+
     pub(crate) fn public(&self, url: String) -> String {
         self.view.public(url)
     }

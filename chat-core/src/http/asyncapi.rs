@@ -7,7 +7,10 @@ use super::{
     endpoint::{Call, Reply},
     schemas::{self, SECURITY_SCHEMES, capitalised, envelope, schema},
 };
-use crate::{Limits, Result, sockets::CLIENT_EVENTS};
+use crate::{
+    Limits, Result,
+    sockets::{CLIENT_EVENTS, CLOSING, SINCE_CHARS},
+};
 
 pub(super) async fn get(call: Call) -> Result<Reply> {
     let shared = &call.chat.shared;
@@ -15,17 +18,63 @@ pub(super) async fn get(call: Call) -> Result<Reply> {
     Ok(Reply::Document(shared.asyncapi.get_or_init(build).clone()))
 }
 
-/// What the server says by itself: the name, the schema of its payload, and when.
-const SERVER_EVENTS: [(&str, &str, &str); 5] = [
-    (
+/// What the server says by itself.
+struct ServerEvent {
+    name: &'static str,
+    /// The schema of its payload.
+    payload: &'static str,
+    /// When.
+    summary: &'static str,
+    /// Whether it says where its receiver stands.
+    has_cursor: bool,
+}
+
+const fn says(name: &'static str, payload: &'static str, summary: &'static str) -> ServerEvent {
+    ServerEvent { name, payload, summary, has_cursor: false }
+}
+
+/// Something that a client can be told later, too.
+const fn changes(name: &'static str, payload: &'static str, summary: &'static str) -> ServerEvent {
+    ServerEvent { has_cursor: true, ..says(name, payload, summary) }
+}
+
+const SERVER_EVENTS: [ServerEvent; 12] = [
+    changes(
         "onlineUsers",
         "OnlineUsersEvent",
         "Once, before anything else: those of your chat partners who are online.",
     ),
-    ("sendMessage", "Message", "A message, to every socket of its receiver and the sender's other sockets."),
-    ("deleteMessage", "Message", "A message that was deleted, to every socket of both."),
-    ("typing", "TypingToYouEvent", "Somebody writes to you, or no longer does. Ends by itself after 6 s."),
-    ("presence", "PresenceEvent", "Somebody with whom you share a chat came or went."),
+    changes(
+        "sendMessage",
+        "Message",
+        "A message, to every socket of its receiver and the sender's other sockets.",
+    ),
+    changes("editMessage", "Message", "A message that has another text, to every socket of both."),
+    changes("deleteMessage", "Message", "A message that was deleted, to every socket of both."),
+    changes("reactions", "ReactionsEvent", "Reactions of a message changed, to every socket of both."),
+    changes("hideMessage", "MessageHiddenEvent", "You deleted a message for yourself only, to your sockets."),
+    changes(
+        "messagesDelivered",
+        "WatermarkEvent",
+        "A device of your chat partner has the messages of a chat up to `seq`.",
+    ),
+    changes(
+        "messagesRead",
+        "WatermarkEvent",
+        "Your chat partner has read a chat up to `seq`, or you have on another device.",
+    ),
+    changes(
+        "resync",
+        "ResyncEvent",
+        "You came back with a cursor that can't be served: load the state anew.",
+    ),
+    says(
+        "typing",
+        "TypingToYouEvent",
+        "Somebody writes to you, or no longer does. Ends by itself after 6 s.",
+    ),
+    says("presence", "PresenceEvent", "Somebody with whom you share a chat came or went."),
+    says(CLOSING, "ClosingEvent", "The server closes this socket, for this reason."),
 ];
 
 /// A door, with its way to put things into packets or frames.
@@ -33,10 +82,20 @@ struct Door {
     channel: &'static str,
     address: &'static str,
     description: String,
-    /// An event, as the server or a client sends it: its name, its payload, and whether an answer is possible.
-    event: fn(&str, &Value, bool) -> Value,
+    /// An event, as the server or a client sends it: its name, its payload, and what else can be with it.
+    event: fn(&str, &Value, Along) -> Value,
     /// An answer around this envelope.
     answer: fn(Value) -> Value,
+}
+
+/// What an event may have beside its payload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Along {
+    Nothing,
+    /// What the answer is to refer to.
+    Id,
+    /// Where its receiver stands.
+    Cursor,
 }
 
 fn doors() -> Vec<Door> {
@@ -47,7 +106,9 @@ fn doors() -> Vec<Door> {
             address: "/socket.io/",
             description: "Socket.IO, protocol 5, namespace `/`. Sign in with the cookie, or with `auth: { token }`. A refusal \
                 is a `connect_error` with `data: { code }`. The payload is the event's first argument; the answer is \
-                the acknowledgement, for clients that ask for one. Before the server closes a socket it says `closing`."
+                the acknowledgement, for clients that ask for one. What changes something, `onlineUsers` and `resync` have a \
+                second argument `{ cursor }`. A client that comes back with the last one that it got, as `auth: { since }`, \
+                gets what it missed, at least once. Before the server closes a socket it says `closing`."
                 .to_owned(),
             event: |_, payload, _| payload.clone(),
             answer: |envelope| envelope,
@@ -68,7 +129,9 @@ fn closing_codes() -> String {
     use std::fmt::Write;
     let mut text = "WebSocket with JSON in text frames, subprotocol `chat.v1.json`. Sign in with the cookie, or with \
         `Authorization: Bearer`. A refusal is an HTTP response with the usual envelope. A frame with an `id` is \
-        answered; `reply` is null where no `id` could be read. Close codes:"
+        answered; `reply` is null where no `id` could be read. What changes something, `onlineUsers` and `resync` have \
+        a `cursor`. A client that comes back with the last one that it got, as the parameter `since` of the URL, gets what \
+        it missed, at least once. Close codes, of which some are told by `closing` as well:"
         .to_owned();
     for close in crate::websocket::Close::ALL {
         let (code, reason, meaning) = close.row();
@@ -80,10 +143,14 @@ fn closing_codes() -> String {
 }
 
 #[cfg(feature = "websocket")]
-fn frame(name: &str, data: &Value, is_answered: bool) -> Value {
+fn frame(name: &str, data: &Value, along: Along) -> Value {
     let mut properties = json!({ "event": { "type": "string", "const": name }, "data": data });
-    if is_answered {
-        properties["id"] = json!({ "type": ["integer", "null"], "minimum": 0, "description": "Where there shall be a reply." });
+    match along {
+        Along::Nothing => {}
+        Along::Id => {
+            properties["id"] = json!({ "type": ["integer", "null"], "minimum": 0, "description": "Where there shall be a reply." });
+        }
+        Along::Cursor => properties["cursor"] = schema("Cursor"),
     }
     json!({ "type": "object", "properties": properties, "required": ["event", "data"] })
 }
@@ -134,29 +201,27 @@ fn document(limits: &Limits, public_url: &str) -> Value {
 fn channel(door: &Door) -> Value {
     let mut messages = Map::new();
     for event in CLIENT_EVENTS {
-        let payload = (door.event)(event.name, &schema(&format!("{}Event", capitalised(event.name))), true);
+        let payload = schema(&format!("{}Event", capitalised(event.name)));
+        let payload = (door.event)(event.name, &payload, Along::Id);
         messages.insert(format!("{}.ask", event.name), message(event.name, event.summary, &payload));
         let data = event.answer.map_or_else(|| json!({ "type": "null" }), schema);
         let answers =
             json!({ "oneOf": [(door.answer)(envelope(true, &data)), (door.answer)(schemas::failure())] });
         messages.insert(format!("{}.answer", event.name), message(event.name, "The answer.", &answers));
     }
-    for (name, payload, summary) in server_events(door) {
-        messages
-            .insert(name.to_owned(), message(name, summary, &(door.event)(name, &schema(payload), false)));
+    for ServerEvent { name, payload, summary, has_cursor } in SERVER_EVENTS {
+        let along = if has_cursor { Along::Cursor } else { Along::Nothing };
+        let payload = (door.event)(name, &schema(payload), along);
+        messages.insert(name.to_owned(), message(name, summary, &payload));
     }
     let mut channel =
         json!({ "address": door.address, "description": door.description, "messages": messages });
     if door.channel == "websocket" {
-        channel["bindings"] = json!({ "ws": { "method": "GET" } });
+        let since = json!({ "type": "string", "maxLength": SINCE_CHARS, "description": "The last cursor. Empty: absent." });
+        let query = json!({ "type": "object", "properties": { "since": since } });
+        channel["bindings"] = json!({ "ws": { "method": "GET", "query": query } });
     }
     channel
-}
-
-fn server_events(door: &Door) -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
-    let closing = ("closing", "ClosingEvent", "The server closes this socket, for this reason.");
-    // On the other door the close frame says it.
-    SERVER_EVENTS.into_iter().chain((door.channel == "socketio").then_some(closing))
 }
 
 fn message(name: &str, summary: &str, payload: &Value) -> Value {
@@ -181,7 +246,7 @@ fn operations_of(door: &Door) -> Map<String, Value> {
         });
         operations.insert(format!("{}.{}", door.channel, event.name), operation);
     }
-    for (name, _, summary) in server_events(door) {
+    for ServerEvent { name, summary, .. } in SERVER_EVENTS {
         let operation = json!({
             "action": "send", "channel": channel, "summary": summary, "security": security,
             "messages": one(name.to_owned()),
@@ -206,7 +271,10 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::{Timestamp, UserId, events::Event};
+    use crate::{
+        ChatId, MessageId, Timestamp, UserId,
+        events::{Event, Watermark},
+    };
 
     fn refs<'a>(value: &'a Value, found: &mut BTreeSet<&'a str>) {
         match value {
@@ -243,13 +311,19 @@ mod tests {
         let (now, id) = (Timestamp::now(), UserId::generate(Timestamp::now()));
         let schemas = schemas::socket_schemas(&Limits::default());
         let described = |event: &Event| {
-            let row = SERVER_EVENTS.iter().find(|(name, ..)| *name == event.name());
-            let (_, schema, _) = row.unwrap_or_else(|| panic!("{} is not described", event.name()));
-            &schemas[*schema]
+            let row = SERVER_EVENTS.iter().find(|row| row.name == event.name());
+            &schemas[row.unwrap_or_else(|| panic!("{} is not described", event.name())).payload]
         };
-        let typing = Event::Typing { sender_id: id, is_typing: true };
-        let presence = Event::Presence { user_id: id, is_online: true, last_seen: now };
-        for event in [&typing, &presence] {
+        let (chat_id, message_id) = (ChatId::direct(id, id), MessageId::generate(now));
+        let watermark = Watermark { chat_id, user_id: id, seq: 1 };
+        for event in [
+            &Event::Typing { sender_id: id, is_typing: true },
+            &Event::Presence { user_id: id, is_online: true, last_seen: now },
+            &Event::Reactions { message_id, chat_id, reactions: Vec::new(), updated_at: now },
+            &Event::MessageHidden { message_id, chat_id },
+            &Event::MessagesDelivered(watermark),
+            &Event::MessagesRead(watermark),
+        ] {
             let sent: BTreeSet<_> = json!(event).as_object().unwrap().keys().cloned().collect();
             let schema = described(event);
             let properties: BTreeSet<_> = schema["properties"].as_object().unwrap().keys().cloned().collect();
@@ -257,6 +331,8 @@ mod tests {
             assert_eq!(schema["required"].as_array().unwrap().len(), sent.len());
         }
         assert_eq!(described(&Event::OnlineUsers(vec![id]))["type"], "array");
+        assert_eq!(json!(Event::Resync {}), json!({}));
+        assert_eq!(described(&Event::Resync {})["type"], "object");
         for event in CLIENT_EVENTS {
             assert!(schemas[format!("{}Event", capitalised(event.name))].is_object(), "{}", event.name);
         }

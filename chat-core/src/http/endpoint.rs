@@ -9,7 +9,7 @@ use serde::Serialize;
 
 #[cfg(any(feature = "socketio", feature = "websocket"))]
 use super::asyncapi;
-use super::{auth, images, messages, openapi};
+use super::{auth, choices, images, messages, openapi};
 use crate::{ChatService, Code, Error, Result, auth::Session, images::StoredImage, shield::VisitClass, wire};
 
 /// One row.
@@ -56,6 +56,10 @@ pub(super) enum Answer {
     /// Nothing, and the cookie is gone.
     SignedOut,
     One(&'static str),
+    /// One of these, or nothing: which, the parameter of this name decides.
+    Maybe(&'static str, &'static str),
+    /// One of these; what is meant is in this parameter.
+    By(&'static str, &'static str),
     Nothing,
     /// All there are, on one page.
     List(&'static str),
@@ -88,9 +92,9 @@ const fn doc(
     Doc { id, summary, ok, answer, errors }
 }
 
-use Answer::{Document, Image, List, Nothing, One, Page, SignedIn, SignedOut};
+use Answer::{By, Document, Image, List, Maybe, Nothing, One, Page, SignedIn, SignedOut};
 use Body::{Json, JsonOrFile, OptionalJson};
-use Code::{EmailTaken, EmailUnverified, InvalidCredentials, InvalidLink, NotFound};
+use Code::{EmailTaken, EmailUnverified, InvalidCredentials, InvalidLink, NotFound, ValidationFailed};
 use VisitClass::{Credentials, Request};
 
 #[rustfmt::skip]
@@ -119,6 +123,16 @@ pub(super) const ENDPOINTS: &[Endpoint] = &[
         doc("endOtherSessions", "End all your sign-ins but this one.", &[200], Nothing, &[NotFound])),
     row(Method::DELETE, "/api/auth/sessions/{id}", Request,     true,  Body::None,               |c| Box::pin(auth::end_session(c)),
         doc("endSession", "End one of your sign-ins.", &[200], Nothing, &[NotFound])),
+    row(Method::GET,    "/api/auth/settings",      Request,     true,  Body::None,               |c| Box::pin(choices::settings(c)),
+        doc("settings", "What others may know of you.", &[200], One("Settings"), &[NotFound])),
+    row(Method::PUT,    "/api/auth/settings",      Request,     true,  Json,                     |c| Box::pin(choices::change_settings(c)),
+        doc("changeSettings", "Change it. Who becomes invisible goes offline for everybody else.", &[200], One("Settings"), &[NotFound])),
+    row(Method::GET,    "/api/auth/blocks",        Request,     true,  Body::None,               |c| Box::pin(choices::blocks(c)),
+        doc("blocks", "Whom you have blocked, the first one first.", &[200], List("User"), &[])),
+    row(Method::PUT,    "/api/auth/blocks/{id}",   Request,     true,  Body::None,               |c| Box::pin(choices::block(c)),
+        doc("block", "Block user `id`, who then can't write to you any more, nor see whether you are here. Again is fine.", &[200], Nothing, &[NotFound, ValidationFailed])),
+    row(Method::DELETE, "/api/auth/blocks/{id}",   Request,     true,  Body::None,               |c| Box::pin(choices::unblock(c)),
+        doc("unblock", "End that. Again is fine.", &[200], Nothing, &[NotFound])),
     row(Method::GET,    "/api/auth/me",            Request,     true,  Body::None,               |c| Box::pin(auth::me(c)),
         doc("me", "Who you are.", &[200], One("User"), &[])),
     row(Method::GET,    "/api/messages/contacts",  Request,     true,  Body::None,               |c| Box::pin(messages::contacts(c)),
@@ -128,11 +142,19 @@ pub(super) const ENDPOINTS: &[Endpoint] = &[
     row(Method::GET,    "/api/messages/{id}",      Request,     true,  Body::None,               |c| Box::pin(messages::conversation(c)),
         doc("conversation", "Your conversation with user `id`: the newest messages, oldest first.", &[200], Page("Message", "BeforeMessage"), &[NotFound])),
     row(Method::DELETE, "/api/messages/{id}",      Request,     true,  Body::None,               |c| Box::pin(messages::delete(c)),
-        doc("deleteMessage", "Delete message `id`, which you sent, for everybody. Again is fine.", &[200], One("Message"), &[NotFound])),
+        doc("deleteMessage", "Delete message `id`: one that you sent, for everybody; any of your chats, for yourself. Again is fine.", &[200], Maybe("Message", "For"), &[NotFound])),
+    row(Method::PUT,    "/api/messages/{id}",      Request,     true,  Json,                     |c| Box::pin(messages::edit(c)),
+        doc("editMessage", "Change the text of message `id`, which you sent not long ago.", &[200], One("Message"), &[NotFound])),
+    row(Method::PUT,    "/api/messages/{id}/reactions", Request, true, Json,                     |c| Box::pin(messages::react(c)),
+        doc("react", "Say what you think of message `id`: once in each way. Again is fine.", &[200], One("Message"), &[NotFound])),
+    row(Method::DELETE, "/api/messages/{id}/reactions", Request, true, Body::None,               |c| Box::pin(messages::take_reaction_back(c)),
+        doc("takeReactionBack", "Take that back. Again is fine.", &[200], By("Message", "Emoji"), &[NotFound])),
     row(Method::POST,   "/api/messages/send/{id}", Request,     true,  JsonOrFile("image"),      |c| Box::pin(messages::send(c)),
         doc("sendMessage", "Send to user `id`. A repeat of a `clientId` gets the first message again, with 200.", &[201, 200], One("Message"), &[NotFound])),
     row(Method::POST,   "/api/messages/{id}/read", Request,     true,  OptionalJson,             |c| Box::pin(messages::mark_read(c)),
         doc("markRead", "Note that you have read the conversation with user `id`, up to `seq` or its newest.", &[200], One("ReadState"), &[NotFound])),
+    row(Method::POST,   "/api/messages/{id}/delivered", Request, true, OptionalJson,             |c| Box::pin(messages::mark_delivered(c)),
+        doc("markDelivered", "Note that a device of yours has the conversation with user `id`, up to `seq` or its newest.", &[200], One("DeliveryState"), &[NotFound])),
     row(Method::GET,    "/api/images/{name}",      Request,     false, Body::None,               |c| Box::pin(images::get(c)),
         doc("image", "A picture. Its name, which nobody can guess, is all it takes.", &[200], Image, &[NotFound])),
     row(Method::GET,    "/api/openapi.json",       Request,     false, Body::None,               |c| Box::pin(openapi::get(c)),

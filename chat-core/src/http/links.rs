@@ -12,6 +12,13 @@ const LINKS: &[(&str, &str, &str, &str)] = &[
     ("chats", "conversation", "id", "$response.body#/data/0/_id"),
     ("chats", "markRead", "id", "$response.body#/data/0/_id"),
     ("sendMessage", "deleteMessage", "id", "$response.body#/data/_id"),
+    ("sendMessage", "react", "id", "$response.body#/data/_id"),
+    ("sendMessage", "takeReactionBack", "id", "$response.body#/data/_id"),
+    ("sendMessage", "markDelivered", "id", "$response.body#/data/receiverId"),
+    ("sendMessage", "editMessage", "id", "$response.body#/data/_id"),
+    ("chats", "markDelivered", "id", "$response.body#/data/0/_id"),
+    ("blocks", "unblock", "id", "$response.body#/data/0/_id"),
+    ("contacts", "block", "id", "$response.body#/data/0/_id"),
     ("sendMessage", "conversation", "id", "$response.body#/data/receiverId"),
     ("sendMessage", "markRead", "id", "$response.body#/data/receiverId"),
 ];

@@ -8,6 +8,7 @@ use crate::{
     ChatId, Error, Result, Timestamp,
     messages::{Draft, To},
     store::ChatPosition,
+    wire::DeliveryState,
 };
 
 pub(super) async fn contacts(call: Call) -> Result<Reply> {
@@ -52,14 +53,15 @@ pub(super) async fn send(mut call: Call) -> Result<Reply> {
     let text = call.fields.string("text");
     let inline = call.fields.string("image").filter(|url| !url.is_empty());
     let client_id = call.fields.string("clientId");
+    let reply_to = call.fields.optional_id("replyTo");
     std::mem::take(&mut call.fields).finish()?;
     let image = match (call.file.take(), inline) {
         (Some(file), _) => Some(file),
         (None, Some(url)) => Some(picture("image", url, call.chat.limits()).await?),
         (None, None) => None,
     };
-    let sent =
-        call.chat.messages().send(me, To::User(to), Draft { text, image, client_id, reply_to: None }).await?;
+    let draft = Draft { text, image, client_id, reply_to };
+    let sent = call.chat.messages().send(me, To::User(to), draft).await?;
     Ok(if sent.is_repeat {
         Reply::ok(&sent.message, "Sent before.")
     } else {
@@ -67,9 +69,41 @@ pub(super) async fn send(mut call: Call) -> Result<Reply> {
     })
 }
 
+pub(super) async fn edit(mut call: Call) -> Result<Reply> {
+    let (me, id) = (call.session()?.user, call.id()?);
+    let text = call.fields.required("text");
+    std::mem::take(&mut call.fields).finish()?;
+    // `finish` has refused an absent one.
+    let message = call.chat.messages().edit(me, id, text.unwrap_or_default()).await?;
+    Ok(Reply::ok(&message, "Edited."))
+}
+
 pub(super) async fn delete(call: Call) -> Result<Reply> {
-    let message = call.chat.messages().delete(call.session()?.user, call.id()?).await?;
-    Ok(Reply::ok(&message, "Deleted."))
+    let (me, id, messages) = (call.session()?.user, call.id()?, call.chat.messages());
+    match call.query("for").as_deref() {
+        None | Some("all") => Ok(Reply::ok(&messages.delete(me, id).await?, "Deleted.")),
+        Some("me") => {
+            messages.hide(me, id).await?;
+            Ok(Reply::ok(&(), "Deleted for you."))
+        }
+        Some(_) => Err(Error::invalid("for", "must be `all` or `me`")),
+    }
+}
+
+pub(super) async fn react(mut call: Call) -> Result<Reply> {
+    let (me, id) = (call.session()?.user, call.id()?);
+    let emoji = call.fields.required("emoji");
+    std::mem::take(&mut call.fields).finish()?;
+    // `finish` has refused an absent one.
+    let message = call.chat.messages().react(me, id, &emoji.unwrap_or_default(), true).await?;
+    Ok(Reply::ok(&message, "That is your reaction."))
+}
+
+pub(super) async fn take_reaction_back(call: Call) -> Result<Reply> {
+    let (me, id) = (call.session()?.user, call.id()?);
+    let emoji = call.query("emoji").ok_or_else(|| Error::invalid("emoji", "required"))?;
+    let message = call.chat.messages().react(me, id, &emoji, false).await?;
+    Ok(Reply::ok(&message, "Not your reaction any more."))
 }
 
 pub(super) async fn mark_read(mut call: Call) -> Result<Reply> {
@@ -78,6 +112,15 @@ pub(super) async fn mark_read(mut call: Call) -> Result<Reply> {
     std::mem::take(&mut call.fields).finish()?;
     let state = call.chat.messages().mark_read(me, with, seq).await?;
     Ok(Reply::ok(&state, "Read."))
+}
+
+pub(super) async fn mark_delivered(mut call: Call) -> Result<Reply> {
+    let me = call.session()?.user;
+    let chat_id = ChatId::direct(me, call.id()?);
+    let up_to = call.fields.number("seq");
+    std::mem::take(&mut call.fields).finish()?;
+    let seq = call.chat.messages().mark_delivered(me, chat_id, up_to).await?;
+    Ok(Reply::ok(&DeliveryState { chat_id, seq }, "Noted."))
 }
 
 #[cfg(test)]

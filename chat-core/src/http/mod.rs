@@ -7,6 +7,7 @@
 mod asyncapi;
 mod auth;
 mod body;
+mod choices;
 mod client;
 mod endpoint;
 mod images;

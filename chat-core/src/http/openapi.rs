@@ -83,6 +83,7 @@ fn parameters(endpoint: &Endpoint) -> Vec<Value> {
     });
     let in_query = match endpoint.doc.answer {
         Answer::Page(_, cursor) => vec!["Limit", cursor],
+        Answer::Maybe(_, parameter) | Answer::By(_, parameter) => vec![parameter],
         _ => Vec::new(),
     };
     in_path.chain(in_query.into_iter().map(schemas::parameter)).collect()
@@ -138,9 +139,10 @@ fn responses(endpoint: &Endpoint) -> Value {
 fn can_answer(endpoint: &Endpoint, code: Code) -> bool {
     let doc = &endpoint.doc;
     let is_page = matches!(doc.answer, Answer::Page(..));
+    let is_asked_by_query = is_page || matches!(doc.answer, Answer::Maybe(..) | Answer::By(..));
     doc.errors.contains(&code)
         || match code {
-            Code::ValidationFailed => endpoint.body != Body::None || is_page,
+            Code::ValidationFailed => endpoint.body != Body::None || is_asked_by_query,
             Code::InvalidId => placeholders(endpoint.path).any(|name| name == "id") || is_page,
             Code::Unauthenticated => endpoint.needs_session,
             Code::OriginDenied => endpoint.method != Method::GET,
@@ -168,7 +170,10 @@ fn success(endpoint: &Endpoint, status: u16) -> Value {
         Answer::SignedOut => {
             ("application/json", envelope(true, &json!({ "type": "null" })), Some("Set-Cookie"))
         }
-        Answer::One(name) => ("application/json", envelope(true, &schema(name)), None),
+        Answer::One(name) | Answer::By(name, _) => ("application/json", envelope(true, &schema(name)), None),
+        Answer::Maybe(name, _) => {
+            ("application/json", envelope(true, &schemas::or_null(&schema(name))), None)
+        }
         Answer::Nothing => ("application/json", envelope(true, &json!({ "type": "null" })), None),
         Answer::List(name) => {
             let list = json!({ "type": "array", "items": schema(name) });
@@ -225,7 +230,8 @@ mod tests {
         ChatId, MessageId, Timestamp, UserId,
         auth::User,
         http::HttpDoor,
-        messages::{Chat, Message, ReadState},
+        messages::{Chat, Message, Reaction, ReadState},
+        wire::DeliveryState,
     };
 
     fn built() -> Value {
@@ -378,6 +384,8 @@ mod tests {
             reactions: Vec::new(),
         };
         let state = ReadState { chat_id: message.chat_id, seq: 1, unread: 0 };
+        let delivery = DeliveryState { chat_id: message.chat_id, seq: 1 };
+        let reaction = Reaction { user_id: ann, emoji: String::new() };
         let readable = json!(Message { unreadable: false, ..message.clone() });
         let chat = json!(Chat {
             partner: user.clone(),
@@ -398,6 +406,8 @@ mod tests {
             ("User", json!(user), json!(user)),
             ("Message", json!(message), readable),
             ("ReadState", json!(state), json!(state)),
+            ("DeliveryState", json!(delivery), json!(delivery)),
+            ("Reaction", json!(reaction), json!(reaction)),
         ] {
             assert_eq!(keys(&schemas[name]["properties"]), keys(&most), "{name}");
             assert_eq!(required(&schemas[name]), keys(&least), "{name}");

@@ -48,8 +48,9 @@ pub(super) fn components(limits: &Limits) -> Value {
 #[cfg(any(feature = "socketio", feature = "websocket"))]
 pub(super) fn socket_schemas(limits: &Limits) -> Value {
     let mut outputs = outputs();
-    let message = json!({ "Message": outputs["Message"].take() });
-    merged([ids(), message, json!({ "ErrorCode": errors()["ErrorCode"].take() }), events(limits)])
+    let names = ["Message", "Reaction", "ReadState", "DeliveryState"];
+    let used = names.iter().map(|name| ((*name).to_owned(), outputs[name].take())).collect();
+    merged([ids(), Value::Object(used), json!({ "ErrorCode": errors()["ErrorCode"].take() }), events(limits)])
 }
 
 fn merged<const N: usize>(parts: [Value; N]) -> Value {
@@ -91,14 +92,16 @@ fn some_of(names: &[&str], mut object: Value) -> Value {
     object
 }
 
-fn or_null(schema: &Value) -> Value {
+pub(super) fn or_null(schema: &Value) -> Value {
     json!({ "anyOf": [schema, { "type": "null" }] })
 }
+
+const ID: &str = "^[0-9a-fA-F]{24}$";
 
 fn ids() -> Value {
     json!({
         "Id": {
-            "type": "string", "pattern": "^[0-9a-fA-F]{24}$",
+            "type": "string", "pattern": ID,
             "description": "24 hex characters, answered in lower case.",
             "examples": ["65b2c3d4e5f6a7b8c9d0e1f2"],
         },
@@ -135,13 +138,22 @@ fn outputs() -> Value {
             "clientId": { "type": ["string", "null"], "description": "The sender's own idempotency key." },
             "isDeleted": { "type": "boolean", "description": "Then `text` and `image` are null." },
             "unreadable": { "const": true, "description": "There when the message has a text that no key opens." },
+            "replyTo": { "anyOf": [id, { "type": "null" }], "description": "The message of the same chat that it answers." },
+            "isEdited": { "type": "boolean", "description": "Whether its text was changed since." },
+            "reactions": { "type": "array", "items": schema("Reaction"), "description": "In the order in which they were made." },
             "createdAt": time,
             "updatedAt": time,
         }), &["unreadable"]),
+        "Reaction": object("What somebody thinks of a message.", json!({
+            "userId": id,
+            "emoji": { "type": "string" },
+        }), &[]),
         "Chat": { "allOf": [schema("User"), object("The partner's fields, and these.", json!({
             "chatId": id,
             "lastMessage": or_null(&schema("Message")),
             "unread": count,
+            "deliveredSeq": { "type": "integer", "minimum": 0, "description": "A device of the partner has the messages up to this `seq`." },
+            "readSeq": { "type": "integer", "minimum": 0, "description": "The partner has read up to this `seq`." },
         }), &[])] },
         "Session": object("A sign-in of yours.", json!({
             "_id": id,
@@ -151,6 +163,14 @@ fn outputs() -> Value {
             "lastUsedAt": time,
             "expiresAt": time,
             "isCurrent": { "type": "boolean", "description": "The one that asks." },
+        }), &[]),
+        "DeliveryState": object("Up to where others know that a device of yours has a chat.", json!({
+            "chatId": id,
+            "seq": count,
+        }), &[]),
+        "Settings": object("What others may know of you.", json!({
+            "sendsReceipts": { "type": "boolean", "description": "What you have got and read." },
+            "isInvisible": { "type": "boolean", "description": "Then nobody knows that you are here." },
         }), &[]),
         "ReadState": object("How far you have read a chat.", json!({
             "chatId": id,
@@ -164,11 +184,19 @@ fn outputs() -> Value {
 #[cfg(any(feature = "socketio", feature = "websocket"))]
 fn events(limits: &Limits) -> Value {
     let (id, time, flag) = (schema("Id"), schema("Time"), json!({ "type": "boolean" }));
-    let mut send = inputs(limits)["SendMessage"].take();
-    send["properties"]["receiverId"] = id.clone();
-    send["required"] = json!(["receiverId"]);
+    let count = json!({ "type": "integer", "minimum": 0 });
+    let mut inputs = inputs(limits);
+    let mut send = inputs["SendMessage"].take();
+    with_id(&mut send, "receiverId");
     let mut events = json!({
         "DeleteMessageEvent": object("What to delete.", json!({ "messageId": id }), &[]),
+        "HideMessageEvent": object("What you don't want to see any more.", json!({ "messageId": id }), &[]),
+        "MessageHiddenEvent": object("What you don't want to see any more.", json!({ "messageId": id, "chatId": id }), &[]),
+        "ReactionsEvent": object("All reactions of a message.", json!({
+            "messageId": id, "chatId": id, "reactions": { "type": "array", "items": schema("Reaction") }, "updatedAt": time,
+        }), &[]),
+        "WatermarkEvent": object("Who, and up to where.", json!({ "chatId": id, "userId": id, "seq": count }), &[]),
+        "ResyncEvent": { "type": "object", "description": "Nothing more." },
         "TypingEvent": object("To whom.", json!({ "receiverId": id, "isTyping": flag }), &[]),
         "TypingToYouEvent": object("Who writes.", json!({ "senderId": id, "isTyping": flag }), &[]),
         "PresenceEvent": object("Who came or went, and when.", json!({
@@ -176,14 +204,46 @@ fn events(limits: &Limits) -> Value {
         }), &[]),
         "OnlineUsersEvent": { "type": "array", "items": id },
     });
-    events["SendMessageEvent"] = send;
-    #[cfg(feature = "socketio")]
+    #[cfg(feature = "websocket")]
     {
-        let reasons: Vec<_> = crate::events::CloseReason::ALL.iter().map(|reason| reason.as_str()).collect();
-        let code = json!({ "type": "string", "enum": reasons });
-        events["ClosingEvent"] = object("Why.", json!({ "code": code }), &[]);
+        let description = "Where you stand: come back with it to get what you miss.";
+        events["Cursor"] =
+            json!({ "type": "string", "maxLength": crate::sockets::SINCE_CHARS, "description": description });
     }
+    events["SendMessageEvent"] = send;
+    events["EditMessageEvent"] = inputs["EditMessage"].take();
+    with_id(&mut events["EditMessageEvent"], "messageId");
+    events["ReactEvent"] = inputs["React"].take();
+    with_id(&mut events["ReactEvent"], "messageId");
+    events["ReactEvent"]["properties"]["isOn"] =
+        json!({ "type": ["boolean", "null"], "description": "False takes it back." });
+    for name in ["MessagesDeliveredEvent", "MessagesReadEvent"] {
+        events[name] = up_to();
+        with_id(&mut events[name], "chatId");
+    }
+    let reasons: Vec<_> = crate::events::CloseReason::ALL.iter().map(|reason| reason.as_str()).collect();
+    events["ClosingEvent"] = object(
+        "Why, and when to come back.",
+        json!({
+            "code": { "type": "string", "enum": reasons },
+            "retryAfter": {
+                "type": "integer", "minimum": 0,
+                "description": "Milliseconds to wait before; there when the server goes away.",
+            },
+        }),
+        &["retryAfter"],
+    );
     events
+}
+
+/// Adds a property, which must be there.
+#[cfg(any(feature = "socketio", feature = "websocket"))]
+fn with_id(object: &mut Value, name: &str) {
+    object["properties"][name] = schema("Id");
+    match &mut object["required"] {
+        Value::Array(required) => required.push(name.into()),
+        required => *required = json!([name]),
+    }
 }
 
 /// The envelope of what went wrong.
@@ -276,10 +336,40 @@ fn inputs(limits: &Limits) -> Value {
                 "type": ["string", "null"], "minLength": 1, "maxLength": CLIENT_ID_CHARS,
                 "description": "A key of your own: sent again under it, the message is not sent twice.",
             },
-        }), &["text", "image", "clientId"])),
-        "MarkRead": object("Without `seq`, or with one that is not reached yet: up to the newest.", json!({
-            "seq": { "type": ["integer", "null"], "minimum": 0 },
-        }), &["seq"]),
+            "replyTo": {
+                "type": ["string", "null"], "pattern": ID,
+                "description": "The message of the same conversation that it answers.",
+            },
+        }), &["text", "image", "clientId", "replyTo"])),
+        "EditMessage": object("The text that it shall have.", json!({
+            "text": {
+                "type": "string", "maxLength": limits.text_chars,
+                "description": "Empty only where there is a picture.",
+            },
+        }), &[]),
+        "React": object("In which way.", json!({ "emoji": emoji() }), &[]),
+        "ChangeSettings": object("What is absent stays as it is.", json!({
+            "sendsReceipts": { "type": ["boolean", "null"] },
+            "isInvisible": { "type": ["boolean", "null"] },
+        }), &["sendsReceipts", "isInvisible"]),
+        "MarkDelivered": up_to(),
+        "MarkRead": up_to(),
+    })
+}
+
+fn up_to() -> Value {
+    let seq = json!({ "seq": { "type": ["integer", "null"], "minimum": 0 } });
+    object("Without `seq`, or with one that is not reached yet: up to the newest.", seq, &["seq"])
+}
+
+/// Characters of the longest emoji, and some room.
+const EMOJI_CHARS: usize = 32;
+
+/// No schema says what an emoji is: the format is a hint.
+fn emoji() -> Value {
+    json!({
+        "type": "string", "format": "emoji", "minLength": 1, "maxLength": EMOJI_CHARS,
+        "description": "One emoji.",
     })
 }
 
@@ -297,6 +387,8 @@ fn parameters(limits: &Limits) -> Value {
         "Limit": query("limit", limit, "How many at the most."),
         "AfterUser": query("after", schema("Id"), "The last user of the page before."),
         "AfterChat": query("after", position, "Where the page before ended: from its `Link`."),
+        "For": query("for", json!({ "type": "string", "enum": ["all", "me"], "default": "all" }), "For whom it is deleted."),
+        "Emoji": { "name": "emoji", "in": "query", "schema": emoji(), "required": true, "description": "In which way." },
         "BeforeMessage": query("before", schema("Id"), "The oldest message of the page with newer ones."),
     })
 }

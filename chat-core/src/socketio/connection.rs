@@ -20,11 +20,11 @@ use super::{
     packet::{self, Packet},
 };
 use crate::{
-    ChatService, Timestamp,
+    ChatService, Error, Result, Timestamp,
     auth::Session,
-    events::{CloseReason, Connection, Event},
+    events::{CloseReason, Connection, Delivery, SharedEvent},
     presence::PresenceGuard,
-    sockets::{self, GREETING_WITHIN, Live},
+    sockets::{self, CLOSING, Closing, Live},
 };
 
 /// How long a transport may stay without a sign-in.
@@ -160,9 +160,8 @@ impl Door {
         }
         let door = self.clone();
         tokio::spawn(async move {
-            let given = auth.as_ref().and_then(|auth| auth.get("token")).and_then(Value::as_str);
-            match sockets::sign_in(&door.chat, &socket.req_parts, given).await {
-                Ok(session) => door.live(socket, session).await,
+            match door.admit(&socket, auth.as_ref()).await {
+                Ok((session, since)) => door.live(socket, session, since).await,
                 Err(error) => {
                     let code = error.code().as_str();
                     let _ = socket.emit(packet::connect_error("/", &error.to_string(), code));
@@ -179,9 +178,22 @@ impl Door {
         });
     }
 
+    /// Who it is, and from where they go on.
+    async fn admit(&self, socket: &Socket, auth: Option<&Value>) -> Result<(Session, Option<String>)> {
+        let given = |key| auth.and_then(|auth| auth.get(key));
+        let token = given("token").and_then(Value::as_str);
+        let session = sockets::sign_in(&self.chat, &socket.req_parts, token).await?;
+        let since = match given("since") {
+            None | Some(Value::Null) => None,
+            Some(Value::String(since)) => sockets::since(Some(since))?,
+            Some(_) => return Err(Error::invalid("since", "must be a string")),
+        };
+        Ok((session, since))
+    }
+
     /// The life of a socket that is signed in.
-    async fn live(&self, socket: Socket, session: Session) {
-        let mut connection = self.chat.events().connect(&session);
+    async fn live(&self, socket: Socket, session: Session, since: Option<String>) {
+        let mut connection = sockets::connect(&self.chat, &session, since.as_deref());
         let guard = self.chat.presence().arrive(session.user);
         {
             let mut stage = socket.data.stage();
@@ -194,20 +206,13 @@ impl Door {
             *stage = Stage::Live(Arc::new(Live::new(session, connection.id(), address)));
         }
         socket.data.leave_lobby();
-        // Who comes or goes from now on waits in the queue, behind this.
-        match tokio::time::timeout(GREETING_WITHIN, self.chat.presence().online_partners(session.user)).await
-        {
-            Ok(Ok(partners)) => {
-                let greeting = Event::OnlineUsers(partners);
-                let _ = socket.emit(packet::outgoing(greeting.name(), &greeting));
-            }
-            Ok(Err(error)) => tracing::warn!(%error, "a socket is not told who is here"),
-            Err(_) => tracing::warn!("a socket is not told in time who is here"),
+        if let Some((greeting, cursor)) = sockets::greeting(&self.chat, &mut connection).await {
+            let _ = socket.emit(encode(&Delivery { event: SharedEvent::new(greeting), cursor }));
         }
         let left = session.expires_at.as_millis().saturating_sub(Timestamp::now().as_millis());
         let expiry = Instant::now() + Duration::from_millis(left.try_into().unwrap_or(0));
         let ending = pump(&socket, &mut connection, expiry).await;
-        end(&socket, ending);
+        end(&self.chat, &socket, ending);
         drop::<(Connection, PresenceGuard)>((connection, guard));
     }
 }
@@ -216,9 +221,9 @@ impl Door {
 async fn pump(socket: &Socket, connection: &mut Connection, expiry: Instant) -> Option<CloseReason> {
     loop {
         tokio::select! {
-            event = connection.next() => {
-                let Some(event) = event else { return connection.close_reason() };
-                let packet = event.event.socketio(|event| packet::outgoing(event.name(), event));
+            delivery = connection.next() => {
+                let Some(delivery) = delivery else { return connection.close_reason() };
+                let packet = encode(&delivery);
                 // Meanwhile events gather in the connection's queue, which is bounded: full, it gives the reason.
                 let is_over = || connection.close_reason().is_some();
                 match transmit(socket, packet, is_over, TRANSPORT_WITHIN).await {
@@ -230,6 +235,15 @@ async fn pump(socket: &Socket, connection: &mut Connection, expiry: Instant) -> 
             () = socket.data.gone.cancelled() => return None,
             () = tokio::time::sleep_until(expiry) => return Some(CloseReason::SignedOut),
         }
+    }
+}
+
+/// What all receive alike is encoded once; a cursor is each connection's own.
+fn encode(Delivery { event, cursor }: &Delivery) -> Str {
+    let packet = event.socketio(|event| packet::outgoing(event.name(), event));
+    match cursor {
+        None => packet,
+        Some(cursor) => packet::with_cursor(&packet, &cursor.to_string()).into(),
     }
 }
 
@@ -271,11 +285,10 @@ pub(super) async fn transmit(
 
 /// Tells the client why, as far as it listens, and closes. After a sign-out the official client stays away; after
 /// anything else it comes back by itself.
-pub(super) fn end(socket: &Socket, reason: Option<CloseReason>) {
+pub(super) fn end(chat: &ChatService, socket: &Socket, reason: Option<CloseReason>) {
     *socket.data.stage() = Stage::Closed;
     if let Some(reason) = reason {
-        let payload = serde_json::json!({ "code": reason.as_str() });
-        let _ = socket.emit(packet::outgoing("closing", &payload));
+        let _ = socket.emit(packet::outgoing(CLOSING, &Closing::new(chat, reason)));
         if reason == CloseReason::SignedOut {
             let _ = socket.emit(packet::DISCONNECT);
         }

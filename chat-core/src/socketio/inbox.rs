@@ -55,7 +55,7 @@ impl Inbox {
             let is_flood = waiting.overflows > OVERFLOWS;
             drop(waiting);
             if is_flood {
-                return end(socket, Some(CloseReason::Flooding));
+                return end(chat, socket, Some(CloseReason::Flooding));
             }
             let second = Duration::from_secs(1);
             let limit = u32::try_from(WAITING).unwrap_or(u32::MAX);
@@ -64,7 +64,7 @@ impl Inbox {
             let refusal = wire::failure(&Error::RateLimited(limited));
             if socket.emit(packet::ack(ack, &refusal)).is_err() {
                 // It floods and does not read: never a silent drop.
-                end(socket, Some(CloseReason::Flooding));
+                end(chat, socket, Some(CloseReason::Flooding));
             }
             return;
         }
@@ -111,7 +111,7 @@ async fn work(chat: ChatService, socket: Socket, live: Arc<Live>) {
         answer(&socket, ack, done.unwrap_or_else(|panic| Err(Error::internal(panic)))).await;
         if live.is_flooding() {
             socket.data.inbox.clear();
-            end(&socket, Some(CloseReason::Flooding));
+            end(&chat, &socket, Some(CloseReason::Flooding));
         }
     }
 }

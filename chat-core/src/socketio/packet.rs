@@ -88,6 +88,12 @@ pub(super) fn outgoing(name: &str, payload: &impl Serialize) -> String {
     format!("2{}", json(&(name, payload)))
 }
 
+/// The same packet with one more argument: where its receiver stands. A cursor has no character that JSON escapes.
+pub(super) fn with_cursor(packet: &str, cursor: &str) -> String {
+    let packet = packet.strip_suffix(']').unwrap_or(packet);
+    [packet, r#",{"cursor":""#, cursor, r#""}]"#].concat()
+}
+
 /// An answer; `envelope` is JSON already.
 pub(super) fn ack(id: u64, envelope: &str) -> String {
     format!("3{id}[{envelope}]")
@@ -160,6 +166,7 @@ mod tests {
         assert_eq!(connect_error("/", "No.", "c"), r#"4{"data":{"code":"c"},"message":"No."}"#);
         assert_eq!(connect_error("/a", "No.", "c"), r#"4/a,{"data":{"code":"c"},"message":"No."}"#);
         assert_eq!(outgoing("typing", &json!({"a": 1})), r#"2["typing",{"a":1}]"#);
+        assert_eq!(with_cursor(r#"2["a",{"b":[1]}]"#, "c-_"), r#"2["a",{"b":[1]},{"cursor":"c-_"}]"#);
         assert_eq!(ack(7, "{}"), "37[{}]");
     }
 

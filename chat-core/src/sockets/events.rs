@@ -14,7 +14,7 @@ use crate::{
     http::picture,
     messages::{Draft, To},
     shield::{Visit, VisitClass},
-    wire::{self, Fields},
+    wire::{self, DeliveryState, Fields},
 };
 
 /// Events in a row that the shield may refuse before the socket is closed: its client does not listen.
@@ -66,6 +66,36 @@ pub(crate) const CLIENT_EVENTS: &[ClientEvent] = &[
         perform: |ask| Box::pin(send(ask)),
     },
     ClientEvent {
+        name: "editMessage",
+        summary: "Change the text of a message, which you sent not long ago.",
+        answer: Some("Message"),
+        perform: |ask| Box::pin(edit(ask)),
+    },
+    ClientEvent {
+        name: "react",
+        summary: "Say what you think of a message, once in each way, or take that back. Again is fine.",
+        answer: Some("Message"),
+        perform: |ask| Box::pin(react(ask)),
+    },
+    ClientEvent {
+        name: "hideMessage",
+        summary: "Delete a message for yourself only. Again is fine.",
+        answer: None,
+        perform: |ask| Box::pin(hide(ask)),
+    },
+    ClientEvent {
+        name: "messagesDelivered",
+        summary: "Tell that this device has the messages of a chat, up to `seq` or the newest.",
+        answer: Some("DeliveryState"),
+        perform: |ask| Box::pin(delivered(ask)),
+    },
+    ClientEvent {
+        name: "messagesRead",
+        summary: "Tell that you have read a chat, up to `seq` or the newest.",
+        answer: Some("ReadState"),
+        perform: |ask| Box::pin(read(ask)),
+    },
+    ClientEvent {
         name: "deleteMessage",
         summary: "Delete a message, which you sent, for everybody. Again is fine.",
         answer: Some("Message"),
@@ -108,6 +138,7 @@ async fn send(Ask { chat, live, mut fields }: Ask<'_>) -> Result<String> {
     let text = fields.string("text");
     let image = fields.string("image").filter(|url| !url.is_empty());
     let client_id = fields.string("clientId");
+    let reply_to = fields.optional_id("replyTo");
     fields.finish()?;
     // `finish` has refused an absent id.
     let to = To::User(to.ok_or(Error::InvalidId)?);
@@ -115,7 +146,7 @@ async fn send(Ask { chat, live, mut fields }: Ask<'_>) -> Result<String> {
         Some(url) => Some(picture("image", url, chat.limits()).await?),
         None => None,
     };
-    let draft = Draft { text, image, client_id, reply_to: None };
+    let draft = Draft { text, image, client_id, reply_to };
     let sent = chat.messages().send_from(live.session.user, to, draft, Some(live.connection)).await?;
     Ok(wire::success(&sent.message, if sent.is_repeat { "Sent before." } else { "Sent." }))
 }
@@ -125,6 +156,47 @@ async fn delete(Ask { chat, live, mut fields }: Ask<'_>) -> Result<String> {
     fields.finish()?;
     let message = chat.messages().delete(live.session.user, id.ok_or(Error::InvalidId)?).await?;
     Ok(wire::success(&message, "Deleted."))
+}
+
+async fn edit(Ask { chat, live, mut fields }: Ask<'_>) -> Result<String> {
+    let (id, text) = (fields.id("messageId"), fields.required("text"));
+    fields.finish()?;
+    // `finish` has refused an absent text.
+    let (id, text) = (id.ok_or(Error::InvalidId)?, text.unwrap_or_default());
+    let message = chat.messages().edit(live.session.user, id, text).await?;
+    Ok(wire::success(&message, "Edited."))
+}
+
+async fn react(Ask { chat, live, mut fields }: Ask<'_>) -> Result<String> {
+    let (id, emoji) = (fields.id("messageId"), fields.required("emoji"));
+    let is_on = fields.optional_flag("isOn").unwrap_or(true);
+    fields.finish()?;
+    let (id, emoji) = (id.ok_or(Error::InvalidId)?, emoji.unwrap_or_default());
+    let message = chat.messages().react(live.session.user, id, &emoji, is_on).await?;
+    Ok(wire::success(&message, if is_on { "That is your reaction." } else { "Not your reaction any more." }))
+}
+
+async fn hide(Ask { chat, live, mut fields }: Ask<'_>) -> Result<String> {
+    let id = fields.id("messageId");
+    fields.finish()?;
+    chat.messages().hide(live.session.user, id.ok_or(Error::InvalidId)?).await?;
+    Ok(wire::success(&(), "Deleted for you."))
+}
+
+async fn delivered(Ask { chat, live, mut fields }: Ask<'_>) -> Result<String> {
+    let (chat_id, up_to) = (fields.id("chatId"), fields.number("seq"));
+    fields.finish()?;
+    let chat_id = chat_id.ok_or(Error::InvalidId)?;
+    let seq = chat.messages().mark_delivered(live.session.user, chat_id, up_to).await?;
+    Ok(wire::success(&DeliveryState { chat_id, seq }, "Noted."))
+}
+
+async fn read(Ask { chat, live, mut fields }: Ask<'_>) -> Result<String> {
+    let (chat_id, up_to) = (fields.id("chatId"), fields.number("seq"));
+    fields.finish()?;
+    let chat_id = chat_id.ok_or(Error::InvalidId)?;
+    let state = chat.messages().mark_chat_read(live.session.user, chat_id, up_to).await?;
+    Ok(wire::success(&state, "Read."))
 }
 
 async fn typing(Ask { chat, live, mut fields }: Ask<'_>) -> Result<String> {

@@ -1,17 +1,21 @@
-//! What both socket doors have in common: who may come in, and what can be said on a socket. How it is put into packets
-//! or frames is theirs.
+//! What both socket doors have in common: who may come in, where they go on, what can be said on a socket, and what is
+//! said last. How it is put into packets or frames is theirs.
 
+mod closing;
 mod events;
 mod heartbeat;
+mod resume;
 mod sign_in;
 
 #[cfg(feature = "websocket")]
 pub(crate) use self::events::admit;
 pub(crate) use self::{
+    closing::{CLOSING, Closing},
     events::{CLIENT_EVENTS, Live, perform},
     heartbeat::Heartbeat,
+    resume::{SINCE_CHARS, connect, greeting, since},
     sign_in::{address, sign_in},
 };
 
 /// How long the list of who is here may take, which is the first thing that a socket is told.
-pub(crate) const GREETING_WITHIN: std::time::Duration = std::time::Duration::from_secs(5);
+const GREETING_WITHIN: std::time::Duration = std::time::Duration::from_secs(5);

@@ -39,7 +39,7 @@ async fn echo(mut request: Request<Incoming>) -> Result<Response<ResponseBody>, 
                 Err(ending) => break ending,
             }
         };
-        socket.end(ending).await;
+        socket.end(ending, None).await;
     });
     Ok(response)
 }

@@ -55,6 +55,21 @@ impl Close {
         }
     }
 
+    /// The same as the other door says it; `None` for what there is on this one only.
+    pub(super) const fn reason(self) -> Option<CloseReason> {
+        match self {
+            Self::SlowConsumer => Some(CloseReason::SlowConsumer),
+            Self::Unauthenticated => Some(CloseReason::SignedOut),
+            Self::ShuttingDown => Some(CloseReason::ShuttingDown),
+            Self::RateLimited => Some(CloseReason::Flooding),
+            Self::ProtocolError
+            | Self::UnsupportedData
+            | Self::InvalidUtf8
+            | Self::PayloadTooLarge
+            | Self::Timeout => None,
+        }
+    }
+
     pub(super) fn frame(self) -> CloseFrame {
         let (code, reason, _) = self.row();
         CloseFrame { code: CloseCode::from(code), reason: reason.into() }
@@ -113,6 +128,10 @@ mod tests {
             // Those that the protocol leaves to applications, or has a meaning for.
             assert!((1001..=1009).contains(&code) || (4000..5000).contains(&code));
             assert_eq!(u16::from(close.frame().code), code);
+        }
+        for reason in CloseReason::ALL {
+            let close = Close::from(*reason);
+            assert_eq!((close.reason(), close.row().1), (Some(*reason), reason.as_str()));
         }
     }
 }

@@ -1,9 +1,8 @@
 //! One connection from its first frame to its last.
 
-use std::{net::IpAddr, time::Duration};
+use std::time::Duration;
 
 use futures_util::FutureExt;
-use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -15,13 +14,14 @@ use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 use super::{
     close::{Close, Ending},
     frame::{self, Incoming},
+    handshake::Accepted,
     socket::Socket,
 };
 use crate::{
     ChatService, Error, Result, Timestamp,
     auth::Session,
-    events::{Connection, Event},
-    sockets::{GREETING_WITHIN, Heartbeat, Live, admit, perform},
+    events::{Connection, Delivery, SharedEvent},
+    sockets::{self, CLOSING, Closing, Heartbeat, Live, admit, perform},
     wire,
 };
 
@@ -31,14 +31,15 @@ const UPGRADE_WITHIN: Duration = Duration::from_secs(10);
 const BATCH: usize = 64;
 
 /// The life of a WebSocket that is signed in.
-pub(super) async fn live(chat: ChatService, upgrade: OnUpgrade, session: Session, address: Option<IpAddr>) {
+pub(super) async fn live(chat: ChatService, accepted: Accepted) {
+    let Accepted { upgrade, session, since, address } = accepted;
     let upgraded = match timeout(UPGRADE_WITHIN, upgrade).await {
         Ok(Ok(upgraded)) => upgraded,
         Ok(Err(error)) => return tracing::debug!(%error, "a handshake did not become a WebSocket"),
         Err(_) => return tracing::debug!("a handshake did not become a WebSocket in time"),
     };
     let mut socket = Socket::new(TokioIo::new(upgraded), chat.limits().body_bytes).await;
-    let connection = chat.events().connect(&session);
+    let connection = sockets::connect(&chat, &session, since.as_deref());
     let guard = chat.presence().arrive(session.user);
     let live = Live::new(session, connection.id(), address);
     let ending = Conversation::new(&chat, live, connection, &session).hold(&mut socket).await;
@@ -47,7 +48,8 @@ pub(super) async fn live(chat: ChatService, upgrade: OnUpgrade, session: Session
     if let Ending::Closed(close) | Ending::Broken(close) = ending {
         tracing::debug!(?close, "a WebSocket is closed");
     }
-    socket.end(ending).await;
+    let last = closing(&chat, ending);
+    socket.end(ending, last).await;
 }
 
 /// What is said on one socket, both ways.
@@ -102,11 +104,11 @@ impl<'a> Conversation<'a> {
             tokio::select! {
                 event = self.connection.next() => {
                     let Some(event) = event else { return Err(self.closed()) };
-                    let mut batch = vec![encode(&event.event)];
+                    let mut batch = vec![encode(&event)];
                     while batch.len() < BATCH
                         && let Some(Some(event)) = self.connection.next().now_or_never()
                     {
-                        batch.push(encode(&event.event));
+                        batch.push(encode(&event));
                     }
                     self.say(socket, batch).await?;
                 }
@@ -133,18 +135,15 @@ impl<'a> Conversation<'a> {
         }
     }
 
-    /// Tells who is here. Who comes or goes from now on waits in the queue, behind this.
-    async fn greet<T: AsyncRead + AsyncWrite + Unpin>(&self, socket: &mut Socket<T>) -> Result<(), Ending> {
-        let presence = self.chat.presence();
-        match timeout(GREETING_WITHIN, presence.online_partners(self.connection.user())).await {
-            Ok(Ok(partners)) => {
-                let greeting = Event::OnlineUsers(partners);
-                self.say(socket, [frame::event(greeting.name(), &greeting).into()]).await?;
-            }
-            Ok(Err(error)) => tracing::warn!(%error, "a socket is not told who is here"),
-            Err(_) => tracing::warn!("a socket is not told in time who is here"),
-        }
-        Ok(())
+    /// Tells who is here, and where the client stands.
+    async fn greet<T: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        socket: &mut Socket<T>,
+    ) -> Result<(), Ending> {
+        let Some((greeting, cursor)) = sockets::greeting(self.chat, &mut self.connection).await else {
+            return Ok(());
+        };
+        self.say(socket, [encode(&Delivery { event: SharedEvent::new(greeting), cursor })]).await
     }
 
     /// Takes a frame in; what it asks for begins.
@@ -190,8 +189,19 @@ impl<'a> Conversation<'a> {
     }
 }
 
-fn encode(event: &crate::events::SharedEvent) -> Utf8Bytes {
-    event.websocket(|event| frame::event(event.name(), event))
+/// What all receive alike is encoded once; a cursor is each connection's own.
+fn encode(Delivery { event, cursor }: &Delivery) -> Utf8Bytes {
+    let frame = event.websocket(|event| frame::event(event.name(), event));
+    match cursor {
+        None => frame,
+        Some(cursor) => frame::with_cursor(&frame, &cursor.to_string()).into(),
+    }
+}
+
+/// What is said before the close frame, where the other door says it, too.
+fn closing(chat: &ChatService, ending: Ending) -> Option<Utf8Bytes> {
+    let Ending::Closed(close) = ending else { return None };
+    Some(frame::event(CLOSING, &Closing::new(chat, close.reason()?)).into())
 }
 
 /// The end of what is being done, if anything is.

@@ -35,6 +35,12 @@ pub(super) fn event(name: &str, data: &impl Serialize) -> String {
     serde_json::to_string(&Outgoing { event: name, data }).expect("the frame serialises")
 }
 
+/// The same frame with one more key: where its receiver stands. A cursor has no character that JSON escapes.
+pub(super) fn with_cursor(frame: &str, cursor: &str) -> String {
+    let frame = frame.strip_suffix('}').unwrap_or(frame);
+    [frame, r#","cursor":""#, cursor, r#""}"#].concat()
+}
+
 /// The reply to a frame, by its `id`, or to one that has none that can be read. `envelope` is a JSON object already.
 pub(super) fn reply(id: Option<u64>, envelope: &str) -> String {
     let rest = envelope.trim_start_matches('{');
@@ -82,7 +88,9 @@ mod tests {
             r#"{"reply":7,"success":true,"data":null,"message":"Done."}"#
         );
         assert!(reply(None, &wire::success(&(), "Done.")).starts_with(r#"{"reply":null,"success""#));
-        assert_eq!(event("typing", &serde_json::json!({"a": 1})), r#"{"event":"typing","data":{"a":1}}"#);
+        let frame = event("typing", &serde_json::json!({"a": 1}));
+        assert_eq!(frame, r#"{"event":"typing","data":{"a":1}}"#);
+        assert_eq!(with_cursor(&frame, "c-_"), r#"{"event":"typing","data":{"a":1},"cursor":"c-_"}"#);
     }
 
     proptest::proptest! {

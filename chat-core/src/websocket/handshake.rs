@@ -1,6 +1,6 @@
 //! The opening handshake (RFC 6455, section 4.2), and who may do it.
 
-use std::net::IpAddr;
+use std::{borrow::Cow, net::IpAddr};
 
 use http::{HeaderMap, HeaderValue, Request, Response, header, request::Parts};
 use hyper::upgrade::OnUpgrade;
@@ -16,15 +16,16 @@ pub(super) const SUBPROTOCOL: &str = "chat.v1.json";
 
 /// A handshake that went well.
 pub(super) struct Accepted {
-    /// What is answered.
-    pub(super) response: Response<ResponseBody>,
-    /// What becomes the connection, once that is sent.
+    /// What becomes the connection, once the answer is sent.
     pub(super) upgrade: OnUpgrade,
     pub(super) session: Session,
+    /// From where the client goes on.
+    pub(super) since: Option<String>,
     pub(super) address: Option<IpAddr>,
 }
 
-pub(super) async fn accept(chat: &ChatService, parts: Parts) -> Result<Accepted> {
+/// What is answered, and what comes of it.
+pub(super) async fn accept(chat: &ChatService, parts: Parts) -> Result<(Response<ResponseBody>, Accepted)> {
     let request = Request::from_parts(parts, ());
     let mut response =
         create_response_with_body(&request, ResponseBody::default).map_err(|failure| refused(&failure))?;
@@ -35,7 +36,8 @@ pub(super) async fn accept(chat: &ChatService, parts: Parts) -> Result<Accepted>
     let upgrade = parts.extensions.remove::<OnUpgrade>();
     let upgrade = upgrade.ok_or(Error::UpgradeRequired("this connection can't become one; use HTTP/1.1"))?;
     let session = sockets::sign_in(chat, &parts, None).await?;
-    Ok(Accepted { response, upgrade, session, address: sockets::address(chat, &parts) })
+    let since = sockets::since(query(&parts, "since").as_deref())?;
+    Ok((response, Accepted { upgrade, session, since, address: sockets::address(chat, &parts) }))
 }
 
 fn refused(failure: &ProtocolFailure) -> Error {
@@ -51,6 +53,12 @@ fn refused(failure: &ProtocolFailure) -> Error {
         }
         _ => Error::UpgradeRequired("send a WebSocket handshake over HTTP/1.1"),
     }
+}
+
+/// A parameter of the URL.
+fn query<'a>(parts: &'a Parts, name: &str) -> Option<Cow<'a, str>> {
+    let mut pairs = form_urlencoded::parse(parts.uri.query()?.as_bytes());
+    pairs.find(|(key, _)| key == name).map(|(_, value)| value)
 }
 
 /// Ours, where it is offered; none where none is.

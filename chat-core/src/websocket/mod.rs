@@ -96,12 +96,10 @@ impl<B> Service<Request<B>> for WebSocketDoor {
         let (chat, (parts, _)) = (self.chat.clone(), request.into_parts());
         Box::pin(async move {
             Ok(match handshake::accept(&chat, parts).await {
-                Ok(accepted) => {
-                    let live =
-                        connection::live(chat.clone(), accepted.upgrade, accepted.session, accepted.address);
+                Ok((response, accepted)) => {
                     // A shutdown waits a moment until each is told.
-                    chat.shared.errands.spawn(live);
-                    accepted.response
+                    chat.shared.errands.spawn(connection::live(chat.clone(), accepted));
+                    response
                 }
                 Err(error) => error_response(&error),
             })

@@ -155,12 +155,17 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
         }
     }
 
-    /// Says why, waits a moment for the client to hear it, and ends the connection.
-    pub(super) async fn end(mut self, ending: Ending) {
+    /// Says why, after a `last` text, waits a moment for the client to hear it, and ends the connection.
+    pub(super) async fn end(mut self, ending: Ending, last: Option<Utf8Bytes>) {
         let (Ending::Closed(close) | Ending::Broken(close)) = ending else { return };
         let Ok(stream) = self.stream() else { return };
-        let said = timeout(GOOD_BYE, stream.send(Message::Close(Some(close.frame())))).await;
-        if !matches!(said, Ok(Ok(()))) {
+        let say = async {
+            if let Some(text) = last {
+                stream.feed(Message::Text(text)).await?;
+            }
+            stream.send(Message::Close(Some(close.frame()))).await
+        };
+        if !matches!(timeout(GOOD_BYE, say).await, Ok(Ok(()))) {
             return;
         }
         let _ = timeout(GOOD_BYE, async {

@@ -54,7 +54,6 @@ impl Fields {
     }
 
     /// A text, which must be there.
-    #[cfg_attr(not(feature = "websocket"), allow(dead_code))]
     pub(crate) fn required(&mut self, name: &'static str) -> Option<String> {
         if self.is_absent(name) { self.refuse(name, "required") } else { self.string(name) }
     }
@@ -66,13 +65,17 @@ impl Fields {
     }
 
     /// An id, which must be there.
-    #[cfg_attr(not(any(feature = "socketio", feature = "websocket")), allow(dead_code))]
     pub(crate) fn id<T: FromStr>(&mut self, name: &'static str) -> Option<T> {
         if self.is_absent(name) {
             return self.refuse(name, "required");
         }
         let text = self.string(name)?;
         text.parse().ok().or_else(|| self.refuse(name, "must be an id: 24 hex characters"))
+    }
+
+    /// An id, which may be absent.
+    pub(crate) fn optional_id<T: FromStr>(&mut self, name: &'static str) -> Option<T> {
+        if self.is_absent(name) { None } else { self.id(name) }
     }
 
     /// A whole number that is not negative; `5.0` and `5e0` are one too, by JSON Schema and to JavaScript. One that
@@ -90,13 +93,17 @@ impl Fields {
     }
 
     /// Yes or no, which must be there.
-    #[cfg_attr(not(any(feature = "socketio", feature = "websocket")), allow(dead_code))]
     pub(crate) fn flag(&mut self, name: &'static str) -> Option<bool> {
         match self.take(name).as_deref().map(RawValue::get) {
             Some("true") => Some(true),
             Some("false") => Some(false),
             _ => self.refuse(name, "must be true or false"),
         }
+    }
+
+    /// Yes or no, which may be absent.
+    pub(crate) fn optional_flag(&mut self, name: &'static str) -> Option<bool> {
+        if self.is_absent(name) { None } else { self.flag(name) }
     }
 
     fn is_absent(&self, name: &str) -> bool {
@@ -138,6 +145,23 @@ mod tests {
         assert_eq!((fields.number("e"), fields.id::<UserId>("f"), fields.flag("g")), (None, None, None));
         let Err(Error::Validation(invalid)) = fields.finish() else { panic!() };
         assert_eq!(invalid.fields.into_keys().collect::<Vec<_>>(), ["a", "b", "e", "f", "g"]);
+    }
+
+    #[test]
+    fn what_may_be_absent() {
+        let id = "65b2c3d4e5f6a7b8c9d0e1f2";
+        let text =
+            format!(r#"{{"a": "{id}", "b": false, "c": null, "d": 5, "e": "x", "f": "", "g": "true"}}"#);
+        let mut fields = Fields::parse(text.as_bytes()).unwrap();
+        assert_eq!(fields.optional_id::<UserId>("a"), id.parse().ok());
+        assert_eq!((fields.optional_flag("b"), fields.optional_flag("c")), (Some(false), None));
+        assert_eq!((fields.optional_id::<UserId>("c"), fields.optional_id::<UserId>("z")), (None, None));
+        for wrong in ["d", "e", "f"] {
+            assert_eq!(fields.optional_id::<UserId>(wrong), None, "{wrong}");
+        }
+        assert_eq!(fields.optional_flag("g"), None);
+        let Err(Error::Validation(invalid)) = fields.finish() else { panic!() };
+        assert_eq!(invalid.fields.into_keys().collect::<Vec<_>>(), ["d", "e", "f", "g"]);
     }
 
     #[test]

@@ -2,8 +2,10 @@
 
 mod envelope;
 mod fields;
+mod state;
 
 pub(crate) use self::{
     envelope::{failure, success},
     fields::Fields,
+    state::DeliveryState,
 };
