@@ -21,7 +21,7 @@ use chat_tests::{
     measure::metric,
     mirror::Mirror,
     proxy::{Proxy, Way},
-    tests_on, until,
+    tests_on,
 };
 
 /// One device, and what it has heard.
