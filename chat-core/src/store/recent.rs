@@ -1,47 +1,47 @@
-//! What is known of chats that were lately used, in memory.
+//! What is known of chats and users that were lately used, in memory.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, hash::Hash};
 
 use crate::ChatId;
 
-/// Values by chat: about `2 * GENERATION` of them at most.
+/// Values by id: about `2 * GENERATION` of them at most.
 ///
 /// Two generations instead of a list in order of use: what was used lately is in the young one, and when that is full
 /// it becomes the old one. As good as LRU here, and each use costs one look-up.
 #[derive(Debug)]
-pub(super) struct Recent<T> {
-    young: HashMap<ChatId, T>,
-    old: HashMap<ChatId, T>,
+pub(super) struct Recent<T, K = ChatId> {
+    young: HashMap<K, T>,
+    old: HashMap<K, T>,
 }
 
 /// Some 150 bytes each: a few megabytes in all.
 const GENERATION: usize = 16_384;
 
-impl<T> Default for Recent<T> {
+impl<T, K> Default for Recent<T, K> {
     fn default() -> Self {
         Self { young: HashMap::new(), old: HashMap::new() }
     }
 }
 
-impl<T> Recent<T> {
-    pub(super) fn get(&mut self, chat: ChatId) -> Option<&mut T> {
-        if !self.young.contains_key(&chat) {
-            let value = self.old.remove(&chat)?;
-            self.put(chat, value);
+impl<T, K: Copy + Eq + Hash> Recent<T, K> {
+    pub(super) fn get(&mut self, id: K) -> Option<&mut T> {
+        if !self.young.contains_key(&id) {
+            let value = self.old.remove(&id)?;
+            self.put(id, value);
         }
-        self.young.get_mut(&chat)
+        self.young.get_mut(&id)
     }
 
-    pub(super) fn put(&mut self, chat: ChatId, value: T) {
+    pub(super) fn put(&mut self, id: K, value: T) {
         if self.young.len() >= GENERATION {
             self.old = std::mem::take(&mut self.young);
         }
-        self.young.insert(chat, value);
+        self.young.insert(id, value);
     }
 
-    pub(super) fn forget(&mut self, chat: ChatId) {
-        self.young.remove(&chat);
-        self.old.remove(&chat);
+    pub(super) fn forget(&mut self, id: K) {
+        self.young.remove(&id);
+        self.old.remove(&id);
     }
 
     pub(super) fn clear(&mut self) {

@@ -6,12 +6,10 @@ use super::{
     Harness,
     fixtures::{
         accounts, append, assert_not_found, at, at_once, log, message, new_record, record, send, state,
+        unshown,
     },
 };
-use crate::{
-    ChatId, UserId,
-    store::{ChatState, NewMessage},
-};
+use crate::{ChatId, UserId, store::NewMessage};
 
 /// Nobody makes a chat: the first message does, with both as members.
 pub async fn the_first_message_makes_the_chat(harness: &impl Harness) {
@@ -27,16 +25,8 @@ pub async fn the_first_message_makes_the_chat(harness: &impl Harness) {
         "the outcome is the message as it is stored"
     );
     assert_eq!(log(&store, chat).await, [record(&new, 1)]);
-    assert_eq!(
-        state(&store, chat, ann).await,
-        ChatState { last_seq: 1, read_seq: 1, shown: crate::store::Watermarks::default() },
-        "the sender's side"
-    );
-    assert_eq!(
-        state(&store, chat, bob).await,
-        ChatState { last_seq: 1, read_seq: 0, shown: crate::store::Watermarks::default() },
-        "the receiver's side"
-    );
+    assert_eq!(state(&store, chat, ann).await, unshown(1, 1), "the sender's side");
+    assert_eq!(state(&store, chat, bob).await, unshown(1, 0), "the receiver's side");
     for user in [ann, bob] {
         let list = store.chats_of(user, None, 10).await.unwrap();
         assert_eq!(list.iter().map(|entry| entry.chat_id).collect::<Vec<_>>(), [chat], "in both lists");
@@ -245,28 +235,12 @@ pub async fn sending_moves_the_watermark(harness: &impl Harness) {
         [(ann, bob, 1, 0), (ann, bob, 2, 0), (bob, ann, 2, 3), (ann, bob, 4, 3)]
     {
         let last_seq = send(&store, message(from, to)).await.seq;
-        assert_eq!(
-            state(&store, chat, ann).await,
-            ChatState { last_seq, read_seq: ann_read, shown: crate::store::Watermarks::default() },
-            "ann at {last_seq}"
-        );
-        assert_eq!(
-            state(&store, chat, bob).await,
-            ChatState { last_seq, read_seq: bob_read, shown: crate::store::Watermarks::default() },
-            "bob at {last_seq}"
-        );
+        assert_eq!(state(&store, chat, ann).await, unshown(last_seq, ann_read), "ann at {last_seq}");
+        assert_eq!(state(&store, chat, bob).await, unshown(last_seq, bob_read), "bob at {last_seq}");
     }
     // 5, 6 and 7 in one call.
     store.append(vec![message(bob, ann), message(ann, bob), message(bob, ann)]).await;
-    assert_eq!(
-        state(&store, chat, ann).await,
-        ChatState { last_seq: 7, read_seq: 6, shown: crate::store::Watermarks::default() },
-        "ann after a call"
-    );
-    assert_eq!(
-        state(&store, chat, bob).await,
-        ChatState { last_seq: 7, read_seq: 7, shown: crate::store::Watermarks::default() },
-        "bob after a call"
-    );
+    assert_eq!(state(&store, chat, ann).await, unshown(7, 6), "ann after a call");
+    assert_eq!(state(&store, chat, bob).await, unshown(7, 7), "bob after a call");
     assert_eq!(state(&store, chat, ann).await.unread(), 1);
 }

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use super::{
     Harness,
-    fixtures::{accounts, at, at_once, mark_read, message, new_record, send, state},
+    fixtures::{accounts, at, at_once, mark_read, message, new_record, send, state, unshown},
 };
 use crate::{
     ChatId, UserId,
-    store::{ChatEntry, ChatState, NewMessage, ProfileChange},
+    store::{ChatEntry, NewMessage, ProfileChange, Watermarks},
 };
 
 /// A line has the partner as they are now, the newest message, and the user's own state.
@@ -28,9 +28,9 @@ pub async fn the_list_shows_each_chat(harness: &impl Harness) {
         chat_id: ChatId::direct(ann, bob),
         partner: Some(partner),
         last_message: Some(newest.clone()),
-        partner_marks: crate::store::Watermarks::default(),
+        partner_marks: Watermarks::default(),
         last_at: at(3_000),
-        state: ChatState { last_seq: 4, read_seq, shown: crate::store::Watermarks::default() },
+        state: unshown(4, read_seq),
     };
     assert_eq!(store.chats_of(ann, None, 10).await.unwrap(), [entry(robert, 1)], "the one side");
     let user = store.user(ann).await.unwrap().expect("ann is there");
@@ -105,14 +105,8 @@ pub async fn a_chat_is_seen_by_its_members(harness: &impl Harness) {
     let [ann, bob, cid] = accounts(&store).await;
     let chat = send(&store, message(ann, bob)).await.chat_id;
     send(&store, message(bob, cid)).await;
-    assert_eq!(
-        store.chat(chat, ann).await.unwrap(),
-        Some(ChatState { last_seq: 1, read_seq: 1, shown: crate::store::Watermarks::default() })
-    );
-    assert_eq!(
-        store.chat(chat, bob).await.unwrap(),
-        Some(ChatState { last_seq: 1, read_seq: 0, shown: crate::store::Watermarks::default() })
-    );
+    assert_eq!(store.chat(chat, ann).await.unwrap(), Some(unshown(1, 1)));
+    assert_eq!(store.chat(chat, bob).await.unwrap(), Some(unshown(1, 0)));
     assert_eq!(store.chat(chat, cid).await.unwrap(), None, "not a member");
     assert_eq!(store.chat(ChatId::direct(ann, cid), ann).await.unwrap(), None, "no such chat");
     assert_eq!(mark_read(&store, chat, cid, None).await, None, "not a member has nothing to read");
@@ -129,7 +123,7 @@ pub async fn reading_moves_the_watermark(harness: &impl Harness) {
     let steps =
         [(Some(0), 0), (Some(2), 2), (Some(1), 2), (Some(2), 2), (Some(5), 5), (Some(99), 6), (Some(3), 6)];
     for (up_to, read_seq) in steps {
-        let expected = ChatState { last_seq: 6, read_seq, shown: crate::store::Watermarks::default() };
+        let expected = unshown(6, read_seq);
         assert_eq!(mark_read(&store, chat, bob, up_to).await, Some(expected), "up to {up_to:?}");
         assert_eq!(state(&store, chat, bob).await, expected, "stored, up to {up_to:?}");
         assert_eq!(store.chats_of(bob, None, 1).await.unwrap()[0].state, expected, "listed, up to {up_to:?}");
@@ -137,17 +131,9 @@ pub async fn reading_moves_the_watermark(harness: &impl Harness) {
     store.append((0..2).map(|_| message(ann, bob)).collect()).await;
     assert_eq!(state(&store, chat, bob).await.unread(), 2, "what came after `beyond` is unread");
     let read = mark_read(&store, chat, bob, None).await;
-    assert_eq!(
-        read,
-        Some(ChatState { last_seq: 8, read_seq: 8, shown: crate::store::Watermarks::default() }),
-        "all of it"
-    );
+    assert_eq!(read, Some(unshown(8, 8)), "all of it");
     let huge = mark_read(&store, chat, bob, Some(u64::MAX)).await;
-    assert_eq!(
-        huge,
-        Some(ChatState { last_seq: 8, read_seq: 8, shown: crate::store::Watermarks::default() }),
-        "never beyond"
-    );
+    assert_eq!(huge, Some(unshown(8, 8)), "never beyond");
     assert_eq!(state(&store, chat, ann).await.read_seq, 8, "the other one's is their own");
     let list = store.chats_of(ann, None, 1).await.unwrap();
     assert_eq!(list[0].last_at, at(1_000), "reading is no activity");

@@ -1,12 +1,12 @@
 //! People and messages to check with.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use crate::{
     ChatId, MessageId, Timestamp, UserId,
     store::{
-        Appended, ChatState, Mark, MarkKind, MessageRecord, NewMessage, Result, Settings, Store, StoreError,
-        UserRecord, Watermarks,
+        Appended, Change, Changed, ChatState, FeedEntry, Mark, MarkKind, MessageChange, MessageRecord,
+        NewMessage, Place, Reaction, Result, Settings, Store, StoreError, UserRecord, Watermarks,
     },
 };
 
@@ -150,18 +150,106 @@ pub(super) async fn at_once<T: Send + 'static>(
     results
 }
 
-/// A mark that others may know of.
+/// The state of a member of whom others know nothing.
+pub(super) const fn unshown(last_seq: u64, read_seq: u64) -> ChatState {
+    ChatState { last_seq, read_seq, shown: Watermarks { delivered: 0, read: 0 } }
+}
+
+/// A member has read, and others may know of it.
 pub(super) const fn read_mark(chat: ChatId, user: UserId, up_to: Option<u64>) -> Mark {
     Mark { chat, user, kind: MarkKind::Read, up_to, is_shown: true }
 }
 
-/// Marks as read; the state afterwards, in what is the member's own.
+/// Marks as read, which nobody else is to know; the state afterwards.
 pub(super) async fn mark_read(
     store: &Arc<dyn Store>,
     chat: ChatId,
     user: UserId,
     up_to: Option<u64>,
 ) -> Option<ChatState> {
-    let marked = store.mark(&read_mark(chat, user, up_to)).await.expect("marked")?;
-    Some(ChatState { shown: Watermarks::default(), ..marked.after })
+    let mark = Mark { is_shown: false, ..read_mark(chat, user, up_to) };
+    Some(store.mark(&mark).await.expect("it is marked")?.after)
+}
+
+/// Changes a message that is there.
+pub(super) async fn change(
+    store: &Arc<dyn Store>,
+    id: MessageId,
+    change: MessageChange,
+    at: Timestamp,
+) -> Changed {
+    store.change_message(id, change, at).await.expect("it is changed").expect("the message is there")
+}
+
+/// Another text.
+pub(super) fn edit(body: &str) -> MessageChange {
+    MessageChange::Edit { body: Some(body.into()) }
+}
+
+/// What somebody thinks of it.
+pub(super) fn reaction(user_id: UserId, emoji: &str) -> Reaction {
+    Reaction { user_id, emoji: emoji.into() }
+}
+
+/// Says it.
+pub(super) fn react(user: UserId, emoji: &str) -> MessageChange {
+    MessageChange::React { reaction: reaction(user, emoji), is_on: true }
+}
+
+/// Takes it back.
+pub(super) fn unreact(user: UserId, emoji: &str) -> MessageChange {
+    MessageChange::React { reaction: reaction(user, emoji), is_on: false }
+}
+
+/// The whole feed of a user; checks that it has neither hole nor repeat, and ends where the store says.
+pub(super) async fn feed(store: &Arc<dyn Store>, user: UserId) -> Vec<Change> {
+    let mut feed = Vec::new();
+    loop {
+        let after = feed.len() as u64;
+        let step = store.feed(user, after, 1_000).await.expect("a feed is read").expect("it is all there");
+        if step.is_empty() {
+            break;
+        }
+        for entry in step {
+            feed.push(entry.change);
+            assert_eq!(entry.position, feed.len() as u64, "positions count 1, 2, 3 …");
+        }
+    }
+    assert_eq!(store.feed_end(user).await.expect("an end is read"), feed.len() as u64, "the end of the feed");
+    feed
+}
+
+/// Follows what a feed tells of messages sent: each once and in order, chat by chat.
+#[derive(Debug, Default)]
+pub(super) struct Followed(HashMap<ChatId, u64>);
+
+impl Followed {
+    /// Takes the next change of the feed.
+    #[track_caller]
+    pub(super) fn take(&mut self, change: Change) {
+        if let Change::Sent { chat, from, to } = change {
+            let end = self.0.entry(chat).or_default();
+            assert_eq!(from, *end + 1, "what was sent to {chat} is told once, and in order");
+            assert!(from <= to, "an entry tells of something");
+            *end = to;
+        }
+    }
+
+    /// Up to where messages of a chat were told.
+    pub(super) fn end(&self, chat: ChatId) -> u64 {
+        self.0.get(&chat).copied().unwrap_or_default()
+    }
+}
+
+/// That the places are in the feeds of these people, and that this change stands there.
+pub(super) async fn assert_told(store: &Arc<dyn Store>, places: &[Place], users: &[UserId], change: Change) {
+    let mut told: Vec<_> = places.iter().map(|place| place.user).collect();
+    let mut expected = users.to_vec();
+    told.sort();
+    expected.sort();
+    assert_eq!(told, expected, "whose feeds tell of {change:?}");
+    for Place { user, position } in places.iter().copied() {
+        let entries = store.feed(user, position - 1, 1).await.expect("a feed is read");
+        assert_eq!(entries, Some(vec![FeedEntry { position, change }]), "at its place in the feed of {user}");
+    }
 }

@@ -7,12 +7,16 @@ use futures_util::FutureExt;
 use super::{
     Harness,
     fixtures::{
-        accounts, append, at, keyed, log, mark_read, message, person, read_mark, repeated, send, state,
+        Followed, accounts, append, at, change, edit, feed, keyed, log, message, person, react, read_mark,
+        repeated, send, state, unshown,
     },
 };
 use crate::{
-    ChatId, MessageId, OutboxId, SessionId, StoreError, UserId,
-    store::{ChatState, NewMessage, ProfileChange, Result, Revocation, UserRecord},
+    ChatId, MessageId, OutboxId, SessionId, StoreError, Timestamp, UserId,
+    store::{
+        Block, Change, ChatState, Mark, MarkKind, MessageChange, NewMessage, ProfileChange, Result,
+        Revocation, SettingsChange, UserRecord, Watermarks,
+    },
 };
 
 /// A client that hangs up drops its call, at any moment: then the call is done or not, and never half.
@@ -50,18 +54,15 @@ pub async fn dropped_calls_are_whole_or_not_there(harness: &impl Harness) {
         let chat = ChatId::direct(me, *user);
         let log = log(&store, chat).await;
         let last_seq = log.len() as u64;
-        assert_eq!(
-            state(&store, chat, me).await,
-            ChatState { last_seq, read_seq: last_seq, shown: crate::store::Watermarks::default() },
-            "the sender's side"
-        );
-        assert_eq!(
-            state(&store, chat, *user).await,
-            ChatState { last_seq, read_seq: 0, shown: crate::store::Watermarks::default() },
-            "the receiver's side"
-        );
+        assert_eq!(state(&store, chat, me).await, unshown(last_seq, last_seq), "the sender's side");
+        assert_eq!(state(&store, chat, *user).await, unshown(last_seq, 0), "the receiver's side");
         let entry = store.chats_of(*user, None, 1).await.unwrap().remove(0);
         assert_eq!(entry.last_message.as_ref(), log.last());
+        for member in [me, *user] {
+            let mut followed = Followed::default();
+            feed(&store, member).await.into_iter().for_each(|change| followed.take(change));
+            assert_eq!(followed.end(chat), last_seq, "the feed of {member} tells of the whole log");
+        }
         let ids: HashSet<_> = log.iter().map(|message| message.id).collect();
         assert_eq!(ids.len(), log.len(), "none is there twice");
         for new in sent.iter().filter(|new| new.chat_id == chat) {
@@ -81,19 +82,34 @@ pub async fn data_is_there_after_a_reopen(harness: &impl Harness) {
     let [ann, bob] = accounts(&store).await;
     let user = UserRecord { is_online: true, ..person("cid@example.com", "Cid") };
     store.insert_user(&user).await.unwrap();
-    let change = ProfileChange { full_name: Some("Cyd".into()), profile_pic: Some(Some("c.png".into())) };
-    let user = store.update_profile(user.id, &change, at(4_000)).await.unwrap().after;
+    let renaming = ProfileChange { full_name: Some("Cyd".into()), profile_pic: Some(Some("c.png".into())) };
+    let user = store.update_profile(user.id, &renaming, at(4_000)).await.unwrap().after;
     for n in 0..5 {
         send(&store, keyed(ann, bob, &format!("{n}"))).await;
     }
     let chat = ChatId::direct(ann, bob);
     let third = log(&store, chat).await.remove(2);
     store.delete_message(third.id, at(5_000)).await.unwrap();
-    mark_read(&store, chat, bob, Some(4)).await;
+    let first = log(&store, chat).await.remove(0);
+    change(&store, first.id, edit("edited"), at(5_000)).await;
+    change(&store, first.id, react(bob, "👍"), at(5_000)).await;
+    change(&store, first.id, MessageChange::Hide { user: bob }, at(5_000)).await;
+    let delivered = Mark { kind: MarkKind::Delivered, ..read_mark(chat, bob, Some(4)) };
+    let private = Mark { is_shown: false, ..read_mark(chat, bob, Some(4)) };
+    for mark in [read_mark(chat, bob, Some(2)), delivered, private] {
+        store.mark(&mark).await.unwrap().expect("a member");
+    }
+    let block = Block { by: ann, user: bob, at: at(6_000) };
+    store.block(&block).await.unwrap();
+    let shy = SettingsChange { sends_receipts: Some(false), is_invisible: Some(true) };
+    let settings = store.update_settings(bob, &shy).await.unwrap();
+    store.renew_lease("lease", at(7_000)).await.unwrap();
+    store.set_presence(ann, true, at(6_000), "lease").await.unwrap();
     let revocation = Revocation { session: SessionId::random(), expires_at: at(9_000) };
     store.revoke_session(revocation).await.unwrap();
     store.put_note("key", "value").await.unwrap();
     let (messages, list) = (log(&store, chat).await, store.chats_of(bob, None, 10).await.unwrap());
+    let feeds = (feed(&store, ann).await, feed(&store, bob).await);
     store.close().await.expect("it closes");
     drop(store);
 
@@ -103,16 +119,25 @@ pub async fn data_is_there_after_a_reopen(harness: &impl Harness) {
     assert_eq!(store.chats_of(bob, None, 10).await.unwrap(), list, "the list");
     assert_eq!(
         state(&store, chat, bob).await,
-        ChatState { last_seq: 5, read_seq: 4, shown: crate::store::Watermarks::default() },
-        "the watermark"
+        ChatState { shown: Watermarks { delivered: 4, read: 2 }, ..unshown(5, 4) },
+        "the watermarks"
     );
+    assert_eq!((feed(&store, ann).await, feed(&store, bob).await), feeds, "the feeds");
+    assert_eq!(store.blocks_of(bob).await.unwrap(), [block], "the block");
+    assert_eq!(store.user(bob).await.unwrap().map(|bob| bob.settings), Some(settings), "the settings");
     assert_eq!(store.revocations(at(0)).await.unwrap(), [revocation], "the revocation");
     assert_eq!(store.note("key").await.unwrap().as_deref(), Some("value"), "the note");
-    assert_eq!(store.expire_leases(crate::Timestamp::now()).await.unwrap(), 1, "who was online");
+    assert_eq!(store.expire_leases(at(6_500)).await.unwrap(), 1, "who was online by no lease");
+    assert_eq!(store.expire_leases(Timestamp::now()).await.unwrap(), 1, "who was online by a lease");
+    assert_eq!(store.user(ann).await.unwrap().map(|ann| ann.last_seen), Some(at(7_000)), "the lease");
     let again = repeated(append(&store, keyed(ann, bob, "0")).await);
     assert_eq!(again, messages[0], "a key of before is still a repeat");
     let next = send(&store, NewMessage { at: at(0), ..message(bob, ann) }).await;
     assert_eq!((next.seq, next.created_at), (6, at(1_000)), "the log goes on where it was");
+    let end = store.feed_end(ann).await.unwrap();
+    assert_eq!(end, feeds.0.len() as u64 + 1, "so does the feed");
+    let newest = store.feed(ann, end - 1, 1).await.unwrap().expect("it is there").remove(0);
+    assert_eq!(newest.change, Change::Sent { chat, from: 6, to: 6 });
 }
 
 /// A store that works answers a ping; one that is closed answers nothing but `Unavailable`.
@@ -137,7 +162,10 @@ pub async fn a_closed_store_is_unavailable(harness: &impl Harness) {
     refused(store.user_by_email("user0@example.com").await);
     refused(store.update_profile(ann, &ProfileChange::default(), at(0)).await);
     refused(store.set_presence(ann, true, at(0), "lease").await);
-    refused(store.expire_leases(crate::Timestamp::now()).await);
+    refused(store.expire_leases(Timestamp::now()).await);
+    refused(store.renew_lease("lease", at(0)).await);
+    refused(store.end_lease("lease", at(0)).await);
+    refused(store.update_settings(ann, &SettingsChange::default()).await);
     refused(store.users_by_name(ann, None, 10).await);
     let outcomes = store.append(vec![message(ann, bob), message(bob, ann)]).await;
     assert_eq!(outcomes.len(), 2, "one outcome per message, also then");
@@ -146,12 +174,20 @@ pub async fn a_closed_store_is_unavailable(harness: &impl Harness) {
     refused(store.message_by_client_id(ann, "k").await);
     refused(store.page(chat, None, 10).await);
     refused(store.delete_message(MessageId::generate(at(0)), at(0)).await);
+    refused(store.messages(&[]).await);
+    refused(store.messages(&[MessageId::generate(at(0))]).await);
+    refused(store.change_message(MessageId::generate(at(0)), edit("new"), at(0)).await);
     refused(store.walk_messages(None, 10).await);
     refused(store.replace_bodies(Vec::new()).await);
     refused(store.chat(chat, ann).await);
     refused(store.chats_of(ann, None, 10).await);
     refused(store.mark(&read_mark(chat, ann, None)).await);
     refused(store.partners(ann).await);
+    refused(store.feed_end(ann).await);
+    refused(store.feed(ann, 0, 10).await);
+    refused(store.block(&Block { by: ann, user: bob, at: at(0) }).await);
+    refused(store.unblock(ann, bob).await);
+    refused(store.blocks_of(ann).await);
     refused(store.revoke_session(Revocation { session: SessionId::random(), expires_at: at(0) }).await);
     refused(store.revocations(at(0)).await);
     refused(store.forget_expired(at(0)).await);

@@ -32,11 +32,17 @@
 )]
 
 pub mod append;
+pub mod blocks;
+pub mod changes;
 pub mod chats;
+pub mod feeds;
 mod fixtures;
+pub mod following;
 pub mod life;
 pub mod log;
+pub mod marks;
 pub mod outbox;
+pub mod presence;
 pub mod repeats;
 pub mod sessions;
 pub mod users;
@@ -119,6 +125,37 @@ macro_rules! __conformance_checks {
             chats::reading_at_the_same_moment
             chats::reading_and_sending_at_the_same_moment
             chats::partners_are_those_with_a_chat
+            feeds::a_feed_tells_of_each_change
+            feeds::a_call_is_one_entry_for_each_chat
+            feeds::repeats_are_not_told
+            feeds::resealing_is_not_told
+            feeds::a_feed_is_read_in_steps
+            feeds::positions_have_no_holes_at_the_same_moment
+            following::a_reader_misses_nothing
+            changes::an_edit_replaces_the_text
+            changes::reactions_are_kept_in_order
+            changes::hiding_concerns_oneself
+            changes::what_is_deleted_can_be_hidden_only
+            changes::updated_at_always_rises
+            changes::messages_are_found_by_ids
+            changes::replies_name_their_message
+            changes::resealing_leaves_changes_alone
+            changes::changes_at_the_same_moment_follow_each_other
+            changes::changes_and_deletes_at_the_same_moment
+            marks::marks_move_up
+            marks::marks_are_told_to_whom_they_concern
+            marks::strangers_mark_nothing
+            marks::the_list_shows_the_partners_marks
+            marks::marks_at_the_same_moment
+            blocks::blocks_are_seen_by_both_sides
+            blocks::blocks_are_ordered
+            blocks::only_people_are_blocked
+            blocks::blocks_at_the_same_moment
+            presence::leases_that_end_take_their_guests_along
+            presence::the_last_lease_counts
+            presence::a_lease_is_given_up
+            presence::settings_are_changed_one_by_one
+            presence::settings_at_the_same_moment
             sessions::revocations_last_until_they_expire
             sessions::notes_are_overwritten
             sessions::sessions_are_listed

@@ -7,7 +7,7 @@ use super::{
     fixtures::{accounts, assert_not_found, at, at_once, person},
 };
 use crate::{
-    StoreError, UserId,
+    StoreError, Timestamp, UserId,
     store::{ProfileChange, UserRecord, name_key},
 };
 
@@ -125,22 +125,22 @@ pub async fn presence_is_no_change_of_the_profile(harness: &impl Harness) {
     assert_eq!(store.user(nobody).await.unwrap(), None, "and nobody is made");
 }
 
-/// After a start everybody is offline; `last_seen` stays.
+/// Who is online by no lease, as after a crash of a program that knew none, goes offline; `last_seen` stays.
 pub async fn all_go_offline(harness: &impl Harness) {
     let store = harness.open().await;
-    assert_eq!(store.expire_leases(crate::Timestamp::now()).await.unwrap(), 0, "nobody was online");
+    assert_eq!(store.expire_leases(Timestamp::now()).await.unwrap(), 0, "nobody was online");
     let ids: [UserId; 5] = accounts(&store).await;
     for id in &ids[..3] {
         store.set_presence(*id, true, at(50), "lease").await.unwrap();
     }
-    assert_eq!(store.expire_leases(crate::Timestamp::now()).await.unwrap(), 3, "so many were online");
+    assert_eq!(store.expire_leases(Timestamp::now()).await.unwrap(), 3, "so many were online");
     for (n, id) in ids.iter().enumerate() {
         let user = store.user(*id).await.unwrap().expect("the account is there");
         assert!(!user.is_online, "user {n} is offline");
         assert_eq!(user.last_seen, if n < 3 { at(50) } else { at(1) }, "last_seen of user {n} stays");
         assert_eq!(user.updated_at, at(3), "updated_at of user {n} stays");
     }
-    assert_eq!(store.expire_leases(crate::Timestamp::now()).await.unwrap(), 0, "again there is nobody");
+    assert_eq!(store.expire_leases(Timestamp::now()).await.unwrap(), 0, "again there is nobody");
 }
 
 /// By name without case, then by id; in pages of any size each once; without the one who asks.

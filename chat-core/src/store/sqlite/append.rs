@@ -1,12 +1,14 @@
 //! Appending: the hot path.
 
+use std::collections::HashMap;
+
 use rusqlite::params;
 use tokio::sync::oneshot;
 
 use super::{db::Db, error::Failure, rows::int, sql, tails::Tail, tx::Tx, writer::Job};
 use crate::{
-    StoreError, Timestamp, UserId,
-    store::{Appended, MessageRecord, NewMessage, Result},
+    ChatId, MessageId, StoreError, Timestamp, UserId,
+    store::{Appended, Change, MessageRecord, NewMessage, Result},
 };
 
 /// A call of `append`.
@@ -34,7 +36,8 @@ impl Job for Append {
                 return Err(error.into());
             }
         }
-        Ok(())
+        // Whatever the error: a message that no feed tells of must not stay.
+        tell(tx, &mut self.outcomes).map_err(Failure::from)
     }
 
     fn answer(self: Box<Self>, failure: Option<&Failure>) {
@@ -44,6 +47,25 @@ impl Job for Append {
         };
         let _ = self.reply.send(outcomes);
     }
+}
+
+/// Writes what was appended into the members' feeds: an entry per chat, whose places the last of its messages gets.
+fn tell(tx: &mut Tx, outcomes: &mut [Result<Appended>]) -> Result<()> {
+    let mut ranges: HashMap<ChatId, (u64, u64)> = HashMap::new();
+    for outcome in outcomes.iter() {
+        if let Ok(Appended::New { message, .. }) = outcome {
+            ranges.entry(message.chat_id).or_insert((message.seq, 0)).1 = message.seq;
+        }
+    }
+    for outcome in outcomes {
+        if let Ok(Appended::New { message, places }) = outcome
+            && let Some((from, to)) = ranges.get(&message.chat_id).copied()
+            && message.seq == to
+        {
+            *places = tx.tell_members(message.chat_id, Change::Sent { chat: message.chat_id, from, to })?;
+        }
+    }
+    Ok(())
 }
 
 /// The same failure for each of so many messages.
@@ -133,6 +155,7 @@ fn insert(db: &Db, record: &MessageRecord) -> Result<Insert> {
             record.image,
             record.client_id,
             record.created_at.as_millis(),
+            record.reply_to.as_ref().map(MessageId::as_bytes),
         ],
     )?;
     if inserted > 0 {
@@ -169,16 +192,18 @@ fn first_message(tx: &mut Tx, new: NewMessage) -> Result<Appended> {
     if let Some(first) = earlier(&tx.db, new.sender_id, new.client_id.as_deref())? {
         return Ok(Appended::Repeat(first));
     }
-    let members = [new.sender_id, receiver];
-    for user in members {
+    let mut members = vec![new.sender_id, receiver];
+    // A note to oneself.
+    members.dedup();
+    for user in &members {
         tx.db.first::<String>(sql::USER_NAME_KEY, [user.as_bytes()])?.ok_or(StoreError::NotFound("User"))?;
     }
-    let empty = Tail { last_seq: 0, last_at: Timestamp::from_millis(i64::MIN), members: members.to_vec() };
+    let empty = Tail { last_seq: 0, last_at: Timestamp::from_millis(i64::MIN), members };
     let record = following(&empty, new);
     tx.db.whole_or_not(|db| {
         let at = record.created_at.as_millis();
         db.execute(sql::INSERT_CHAT, params![record.chat_id.as_bytes(), at])?;
-        for user in members {
+        for user in &empty.members {
             db.execute(sql::INSERT_MEMBER, params![record.chat_id.as_bytes(), user.as_bytes(), at])?;
         }
         match insert(db, &record)? {

@@ -8,10 +8,7 @@ use rusqlite::params;
 use super::{SqliteStore, db::Db, rows::int, sql, tx::Tx};
 use crate::{
     ChatId, UserId,
-    store::{
-        Block, Blocks, ChatEntry, ChatPosition, ChatState, Chats, FeedEntry, Feeds, Mark, Marked, Result,
-        Watermarks,
-    },
+    store::{Change, ChatEntry, ChatPosition, ChatState, Chats, Mark, MarkKind, Marked, Result, Watermarks},
 };
 
 #[async_trait]
@@ -37,25 +34,8 @@ impl Chats for SqliteStore {
     }
 
     async fn mark(&self, mark: &Mark) -> Result<Option<Marked>> {
-        let Mark { chat, user, up_to, .. } = *mark;
-        let write = move |tx: &mut Tx| {
-            let place = params![chat.as_bytes(), user.as_bytes()];
-            let Some(was) = tx.db.first::<u64>(sql::READ_SEQ, place)? else { return Ok(None) };
-            let last_seq = tx.tail(chat)?.map_or(0, |tail| tail.last_seq);
-            let read_seq = up_to.unwrap_or(last_seq).min(last_seq).max(was);
-            // A transaction that writes nothing costs no sync.
-            if read_seq != was {
-                tx.db.execute(sql::READ_UP_TO, params![chat.as_bytes(), user.as_bytes(), int(read_seq)])?;
-            }
-            let state = |read_seq| ChatState { last_seq, read_seq, shown: Watermarks::default() };
-            Ok(Some(Marked {
-                before: state(was),
-                after: state(read_seq),
-                members: Vec::new(),
-                places: Vec::new(),
-            }))
-        };
-        self.writer.run(write).await
+        let mark = *mark;
+        self.writer.run(move |tx| tx.whole_or_not(|tx| marked(tx, mark))).await
     }
 
     async fn partners(&self, user: UserId) -> Result<Vec<UserId>> {
@@ -67,28 +47,43 @@ impl Chats for SqliteStore {
     }
 }
 
-#[async_trait]
-impl Feeds for SqliteStore {
-    async fn feed_end(&self, _user: UserId) -> Result<u64> {
-        Ok(0)
+fn marked(tx: &mut Tx, mark: Mark) -> Result<Option<Marked>> {
+    let Mark { chat, user, .. } = mark;
+    let place = params![chat.as_bytes(), user.as_bytes()];
+    let Some(before) = tx.db.first::<ChatState>(sql::CHAT_STATE, place)? else { return Ok(None) };
+    let after = after(before, mark);
+    let members = tx.tail(chat)?.map(|tail| tail.members.clone()).unwrap_or_default();
+    let mut places = Vec::new();
+    // A transaction that writes nothing costs no sync.
+    if after != before {
+        let Watermarks { delivered, read } = after.shown;
+        let marks = (int(after.read_seq), int(delivered), int(read));
+        tx.db.execute(sql::MARK, params![chat.as_bytes(), user.as_bytes(), marks.0, marks.1, marks.2])?;
+        for member in &members {
+            let is_told = match *member == user {
+                true => after.read_seq != before.read_seq,
+                false => after.shown != before.shown,
+            };
+            if is_told {
+                places.push(tx.tell(*member, Change::Marked { chat, user })?);
+            }
+        }
     }
-
-    async fn feed(&self, _user: UserId, _after: u64, _limit: usize) -> Result<Option<Vec<FeedEntry>>> {
-        Ok(Some(Vec::new()))
-    }
+    Ok(Some(Marked { before, after, members, places }))
 }
 
-#[async_trait]
-impl Blocks for SqliteStore {
-    async fn block(&self, _block: &Block) -> Result<bool> {
-        Ok(false)
+/// What a mark makes of the watermarks.
+fn after(before: ChatState, mark: Mark) -> ChatState {
+    let up_to = mark.up_to.unwrap_or(before.last_seq).min(before.last_seq);
+    let mut after = before;
+    if mark.kind == MarkKind::Read {
+        after.read_seq = before.read_seq.max(up_to);
     }
-
-    async fn unblock(&self, _by: UserId, _user: UserId) -> Result<bool> {
-        Ok(false)
+    if mark.is_shown {
+        after.shown.delivered = before.shown.delivered.max(up_to);
+        if mark.kind == MarkKind::Read {
+            after.shown.read = before.shown.read.max(up_to);
+        }
     }
-
-    async fn blocks_of(&self, _user: UserId) -> Result<Vec<Block>> {
-        Ok(Vec::new())
-    }
+    after
 }

@@ -6,7 +6,7 @@ use super::{error::from_sqlite, rows::FromRow, sql::Sql};
 use crate::store::Result;
 
 /// Statements that stay prepared: more than there are.
-const STATEMENTS: usize = 64;
+const STATEMENTS: usize = 128;
 
 /// A connection whose only ways in are prepared statements and transaction control.
 #[derive(Debug)]
@@ -60,8 +60,18 @@ impl Db {
 
     /// Runs `work`, and undoes what it wrote if it fails.
     pub(super) fn whole_or_not<T>(&self, work: impl FnOnce(&Self) -> Result<T>) -> Result<T> {
-        self.control("SAVEPOINT work")?;
-        match work(self) {
+        self.save()?;
+        self.release(work(self))
+    }
+
+    /// A point to come back to, until it is [released](Self::release).
+    pub(super) fn save(&self) -> Result<()> {
+        self.control("SAVEPOINT work")
+    }
+
+    /// Keeps what was written since [`save`](Self::save), or undoes it if what was done failed.
+    pub(super) fn release<T>(&self, done: Result<T>) -> Result<T> {
+        match done {
             Ok(done) => self.control("RELEASE work").map(|()| done),
             Err(error) if self.0.is_autocommit() => Err(error),
             Err(error) => {

@@ -1,5 +1,7 @@
 //! `Messages`, but for the hot path in `append.rs`.
 
+use std::collections::HashSet;
+
 use async_trait::async_trait;
 use rusqlite::params;
 use tokio::sync::oneshot;
@@ -7,6 +9,8 @@ use tokio::sync::oneshot;
 use super::{
     SqliteStore,
     append::{Append, refused},
+    changes,
+    db::Db,
     error::Failure,
     rows::int,
     sql,
@@ -36,15 +40,13 @@ impl Messages for SqliteStore {
 
     async fn message_by_client_id(&self, sender: UserId, client_id: &str) -> Result<Option<MessageRecord>> {
         let client_id = client_id.to_owned();
-        let read = move |db: &super::db::Db| {
-            db.first(sql::MESSAGE_BY_CLIENT_ID, params![sender.as_bytes(), client_id])
-        };
+        let read = move |db: &Db| db.first(sql::MESSAGE_BY_CLIENT_ID, params![sender.as_bytes(), client_id]);
         self.readers.run(read).await
     }
 
     async fn page(&self, chat: ChatId, before: Option<u64>, limit: usize) -> Result<Vec<MessageRecord>> {
         let before = before.map_or(i64::MAX, int);
-        let read = move |db: &super::db::Db| {
+        let read = move |db: &Db| {
             let mut page = db.all(sql::PAGE, params![chat.as_bytes(), before, int(limit)])?;
             page.reverse();
             Ok(page)
@@ -52,42 +54,26 @@ impl Messages for SqliteStore {
         self.readers.run(read).await
     }
 
-    async fn delete_message(&self, id: MessageId, at: Timestamp) -> Result<Option<Deletion>> {
-        let write = move |tx: &mut super::tx::Tx| {
-            let Some(mut message) = tx.db.first::<MessageRecord>(sql::MESSAGE, [id.as_bytes()])? else {
-                return Ok(None);
-            };
-            if message.is_deleted {
-                return Ok(Some(Deletion { message, is_first: false, image: None, places: Vec::new() }));
-            }
-            let params = params![message.chat_id.as_bytes(), int(message.seq), at.as_millis()];
-            tx.db.execute(sql::DELETE_MESSAGE, params)?;
-            message.is_deleted = true;
-            message.updated_at = at;
-            message.body = None;
-            let image = message.image.take();
-            Ok(Some(Deletion { message, is_first: true, image, places: Vec::new() }))
+    async fn messages(&self, ids: &[MessageId]) -> Result<Vec<MessageRecord>> {
+        let ids: HashSet<MessageId> = ids.iter().copied().collect();
+        let read = move |db: &Db| {
+            let found = ids.iter().map(|id| db.first(sql::MESSAGE, [id.as_bytes()]));
+            found.filter_map(Result::transpose).collect()
         };
-        self.writer.run(write).await
+        self.readers.run(read).await
     }
 
-    async fn messages(&self, ids: &[MessageId]) -> Result<Vec<MessageRecord>> {
-        let ids = ids.to_vec();
-        self.readers
-            .run(move |_| {
-                let _ = ids;
-                Ok(Vec::new())
-            })
-            .await
+    async fn delete_message(&self, id: MessageId, at: Timestamp) -> Result<Option<Deletion>> {
+        self.writer.run(move |tx| tx.whole_or_not(|tx| changes::delete(tx, id, at))).await
     }
 
     async fn change_message(
         &self,
-        _id: MessageId,
-        _change: MessageChange,
-        _at: Timestamp,
+        id: MessageId,
+        change: MessageChange,
+        at: Timestamp,
     ) -> Result<Option<Changed>> {
-        Ok(None)
+        self.writer.run(move |tx| tx.whole_or_not(|tx| changes::change(tx, id, change, at))).await
     }
 
     async fn walk_messages(

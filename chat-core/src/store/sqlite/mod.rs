@@ -15,9 +15,12 @@
 //! ```
 
 mod append;
+mod blocks;
+mod changes;
 mod chats;
 mod db;
 mod error;
+mod feeds;
 mod lock;
 mod messages;
 mod open;

@@ -9,7 +9,7 @@ use crate::StoreError;
 pub(super) const APPLICATION_ID: i32 = 0x4348_4154;
 
 /// Applied in order; `PRAGMA user_version` counts how many were. Never change one that was released: add one.
-pub(super) const MIGRATIONS: &[&str] = &[V1, V2];
+pub(super) const MIGRATIONS: &[&str] = &[V1, V2, V3];
 
 /// How many migrations this program knows.
 pub(super) fn newest() -> u32 {
@@ -116,6 +116,48 @@ CREATE TABLE outbox (
     body       TEXT    NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX outbox_by_due ON outbox (due_at);
+";
+
+/// Feeds, and what messages, members and users have besides: edits and reactions, receipts, blocks, leases.
+///
+/// - A feed lies by user and position: what a client missed is read in one go.
+/// - `messages.hidden_for` is ids, one after the other. There are few, and who reads the message needs them with it.
+const V3: &str = "
+ALTER TABLE users ADD COLUMN sends_receipts INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE users ADD COLUMN is_invisible INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE users ADD COLUMN lease TEXT;
+ALTER TABLE members ADD COLUMN shown_delivered INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE members ADD COLUMN shown_read INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE messages ADD COLUMN reply_to BLOB;
+ALTER TABLE messages ADD COLUMN is_edited INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE messages ADD COLUMN reactions TEXT;
+ALTER TABLE messages ADD COLUMN hidden_for BLOB;
+
+CREATE TABLE feeds (
+    user_id    BLOB    NOT NULL,
+    position   INTEGER NOT NULL,
+    kind       TEXT    NOT NULL,
+    chat_id    BLOB,
+    message_id BLOB,
+    member_id  BLOB,
+    from_seq   INTEGER,
+    to_seq     INTEGER,
+    PRIMARY KEY (user_id, position)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE blocks (
+    by_id   BLOB    NOT NULL,
+    user_id BLOB    NOT NULL REFERENCES users (id),
+    at      INTEGER NOT NULL,
+    PRIMARY KEY (by_id, user_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX blocks_by_user ON blocks (user_id);
+
+CREATE TABLE leases (
+    name       TEXT    NOT NULL PRIMARY KEY,
+    renewed_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX leases_by_renewal ON leases (renewed_at);
 ";
 
 /// Refuses what another application, or a newer version of this one, has made.

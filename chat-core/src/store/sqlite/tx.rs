@@ -6,6 +6,7 @@ use rusqlite::params;
 
 use super::{
     db::Db,
+    feeds::Ends,
     rows::int,
     sql,
     tails::{Tail, Tails},
@@ -17,6 +18,7 @@ use crate::{ChatId, Timestamp, UserId, store::Result};
 pub(super) struct Tx {
     pub(super) db: Db,
     pub(super) tails: Tails,
+    pub(super) ends: Ends,
     pending: HashMap<ChatId, Touch>,
 }
 
@@ -30,7 +32,7 @@ struct Touch {
 
 impl Tx {
     pub(super) fn new(db: Db) -> Self {
-        Self { db, tails: Tails::default(), pending: HashMap::new() }
+        Self { db, tails: Tails::default(), ends: Ends::default(), pending: HashMap::new() }
     }
 
     /// The end of the chat; `None` when there is no such chat.
@@ -76,9 +78,22 @@ impl Tx {
         Ok(())
     }
 
+    /// Runs `work`, and undoes what it wrote if it fails, in the file and in memory. Not amid appends: what
+    /// [`touch`](Self::touch) noted must be written by then.
+    pub(super) fn whole_or_not<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        self.db.save()?;
+        let done = work(self);
+        if done.is_err() {
+            self.tails.clear();
+            self.ends.clear();
+        }
+        self.db.release(done)
+    }
+
     /// Undoes everything since the begin, in the file and in memory.
     pub(super) fn rollback(&mut self) -> Result<()> {
         self.tails.clear();
+        self.ends.clear();
         self.pending.clear();
         self.db.rollback()
     }

@@ -33,6 +33,8 @@ impl Users for SqliteStore {
                     user.updated_at.as_millis(),
                     user.email_verified,
                     user.generation,
+                    user.settings.sends_receipts,
+                    user.settings.is_invisible,
                 ],
             )?;
             if inserted > 0 { Ok(()) } else { Err(StoreError::AlreadyExists("email")) }
@@ -81,27 +83,57 @@ impl Users for SqliteStore {
         self.writer.run(write).await
     }
 
-    async fn set_presence(&self, id: UserId, is_online: bool, at: Timestamp, _lease: &str) -> Result<()> {
+    async fn set_presence(&self, id: UserId, is_online: bool, at: Timestamp, lease: &str) -> Result<()> {
+        let lease = is_online.then(|| lease.to_owned());
         let write = move |tx: &mut Tx| {
-            tx.db.execute(sql::SET_PRESENCE, params![id.as_bytes(), is_online, at.as_millis()]).map(drop)
+            let values = params![id.as_bytes(), is_online, at.as_millis(), lease];
+            tx.db.execute(sql::SET_PRESENCE, values).map(drop)
         };
         self.writer.run(write).await
     }
 
-    async fn renew_lease(&self, _lease: &str, _at: Timestamp) -> Result<()> {
-        Ok(())
+    async fn renew_lease(&self, lease: &str, at: Timestamp) -> Result<()> {
+        let lease = lease.to_owned();
+        let write =
+            move |tx: &mut Tx| tx.db.execute(sql::RENEW_LEASE, params![lease, at.as_millis()]).map(drop);
+        self.writer.run(write).await
     }
 
-    async fn end_lease(&self, _lease: &str, _at: Timestamp) -> Result<u64> {
-        Ok(0)
+    async fn end_lease(&self, lease: &str, at: Timestamp) -> Result<u64> {
+        let lease = lease.to_owned();
+        let write = move |tx: &mut Tx| {
+            tx.db.execute(sql::REMOVE_LEASE, [&lease])?;
+            tx.db.execute(sql::LEAVE, params![lease, at.as_millis()]).map(|changed| changed as u64)
+        };
+        self.writer.run(write).await
     }
 
-    async fn update_settings(&self, _id: UserId, _change: &SettingsChange) -> Result<Settings> {
-        Ok(Settings::default())
+    async fn expire_leases(&self, before: Timestamp) -> Result<u64> {
+        let write = move |tx: &mut Tx| {
+            let changed = tx.db.execute(sql::EXPIRE, [before.as_millis()])?;
+            // Only now: it was asked when they were renewed.
+            tx.db.execute(sql::REMOVE_LEASES, [before.as_millis()])?;
+            Ok(changed as u64)
+        };
+        self.writer.run(write).await
     }
 
-    async fn expire_leases(&self, _before: Timestamp) -> Result<u64> {
-        self.writer.run(|tx| tx.db.execute(sql::ALL_OFFLINE, []).map(|changed| changed as u64)).await
+    async fn update_settings(&self, id: UserId, change: &SettingsChange) -> Result<Settings> {
+        let change = *change;
+        let write = move |tx: &mut Tx| {
+            let was = user(tx, id)?.settings;
+            let settings = Settings {
+                sends_receipts: change.sends_receipts.unwrap_or(was.sends_receipts),
+                is_invisible: change.is_invisible.unwrap_or(was.is_invisible),
+            };
+            // A transaction that writes nothing costs no sync.
+            if settings != was {
+                let values = params![id.as_bytes(), settings.sends_receipts, settings.is_invisible];
+                tx.db.execute(sql::SET_SETTINGS, values)?;
+            }
+            Ok(settings)
+        };
+        self.writer.run(write).await
     }
 
     async fn set_password(&self, id: UserId, change: &PasswordChange, at: Timestamp) -> Result<Option<Cut>> {
