@@ -149,6 +149,12 @@ impl Mirror {
         self.marks.get(&(event.to_owned(), chat.to_owned(), user.to_owned())).copied().unwrap_or_default()
     }
 
+    /// The gaps of a client that was there when its chats had so many messages already.
+    #[must_use]
+    pub fn gaps_after(&self, seq: u64) -> Vec<&Gap> {
+        self.gaps.iter().filter(|gap| gap.seq > seq + 1).collect()
+    }
+
     /// Where this differs from the history of a chat: one line for each message, the first few of them.
     #[must_use]
     pub fn differences(&self, chat: &str, history: &[Value]) -> Vec<String> {
