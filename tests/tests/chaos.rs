@@ -162,7 +162,7 @@ impl Trial {
         let store = is_mongo.then(MongoServer::start);
         let uri = store.as_ref().map(|store| store.uri("chat"));
         // At the level of debugging, the log would be the larger part of the work.
-        let mut settings = vec![("RUST_LOG", "info")];
+        let mut settings = vec![("RUST_LOG", "warn")];
         settings.extend(uri.iter().map(|uri| ("DATABASE_URL", uri.as_str())));
         let server = target.start_with(&settings).await;
         let proxy = Arc::new(Proxy::to(server.address().parse().unwrap()).await);
