@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use futures_util::future::try_join_all;
+use futures_util::future::{BoxFuture, try_join_all};
 
 use super::{Cursor, Event, SharedEvent, Watermark, cursor::Cursors};
 use crate::{
@@ -18,6 +18,20 @@ use crate::{
 /// Entries that are read at once, and messages after which a batch ends: it is held in memory for one connection.
 const ENTRIES: usize = 64;
 const MESSAGES: u64 = 128;
+
+/// What a connection needs of a feed.
+pub(super) trait Source: Send + Sync {
+    fn sign(&self, user: UserId, position: u64) -> Cursor;
+
+    /// The position of a cursor, if it is one of this user.
+    fn position(&self, user: UserId, cursor: &str) -> Option<u64>;
+
+    /// Where the feed ends.
+    fn end(self: Arc<Self>, user: UserId) -> BoxFuture<'static, Result<Look>>;
+
+    /// What changed after this position.
+    fn after(self: Arc<Self>, user: UserId, position: u64) -> BoxFuture<'static, Result<Look>>;
+}
 
 /// Reads feeds for connections.
 #[derive(Debug)]
@@ -48,21 +62,9 @@ impl FeedReader {
         Self { store, view, cursors: Cursors::new(secret) }
     }
 
-    pub(super) fn sign(&self, user: UserId, position: u64) -> Cursor {
-        self.cursors.sign(user, position)
-    }
-
-    pub(super) fn position(&self, user: UserId, cursor: &str) -> Option<u64> {
-        self.cursors.read(user, cursor)
-    }
-
-    pub(super) async fn end(&self, user: UserId) -> Result<Look> {
-        Ok(Look::End(self.store.feed_end(user).await?))
-    }
-
     /// What changed after this position, in the order of the feed but for this: of each chat, messages that were sent
     /// come together where the first of them stands, as they are now. What happened to them since is told with that.
-    pub(super) async fn after(&self, user: UserId, position: u64) -> Result<Look> {
+    async fn read(&self, user: UserId, position: u64) -> Result<Look> {
         let Some(entries) = self.store.feed(user, position, ENTRIES).await? else {
             return Ok(Look::Lost(self.store.feed_end(user).await?));
         };
@@ -205,6 +207,24 @@ impl FeedReader {
         let is_deleted = record.is_deleted;
         let message = self.view.message(record);
         if is_deleted { Event::MessageDeleted(message) } else { event(message) }
+    }
+}
+
+impl Source for FeedReader {
+    fn sign(&self, user: UserId, position: u64) -> Cursor {
+        self.cursors.sign(user, position)
+    }
+
+    fn position(&self, user: UserId, cursor: &str) -> Option<u64> {
+        self.cursors.read(user, cursor)
+    }
+
+    fn end(self: Arc<Self>, user: UserId) -> BoxFuture<'static, Result<Look>> {
+        Box::pin(async move { Ok(Look::End(self.store.feed_end(user).await?)) })
+    }
+
+    fn after(self: Arc<Self>, user: UserId, position: u64) -> BoxFuture<'static, Result<Look>> {
+        Box::pin(async move { self.read(user, position).await })
     }
 }
 
