@@ -118,7 +118,8 @@ async fn no_gap_at_the_seam(chat: ChatService, messages: usize) {
     }));
     let mut listeners = Vec::new();
     for user in people {
-        for pace in [1, 3, 10] {
+        // Less than what is read at once, and more than stands in one entry.
+        for pace in [10, 30, 100] {
             listeners.push((Listener::new(&chat, user).await, pace));
         }
     }

@@ -16,8 +16,6 @@ use crate::{
     proxy::{Proxy, Way},
 };
 
-/// Requests that wait for an answer at the same time.
-const WINDOW: usize = 4;
 /// A request without an answer for so long means that the connection is dead.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a refused request waits.
@@ -56,6 +54,8 @@ pub struct Identity {
     pub name: String,
     /// What it signs in with.
     pub token: String,
+    /// Requests that wait for an answer at the same time.
+    pub window: usize,
 }
 
 /// How it went so far.
@@ -228,7 +228,7 @@ impl Life {
 
     /// Fills the window from the script.
     fn ask(&mut self, session: &mut Session) {
-        while self.outbox.len() < WINDOW {
+        while self.outbox.len() < self.identity.window {
             let tags = self.outbox.values().map(|request| request.tag.clone()).collect();
             let mut state = self.state.lock().unwrap();
             let Some(request) = (self.script)(&state.mirror, &tags) else { return };

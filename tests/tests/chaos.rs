@@ -16,7 +16,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -27,6 +27,7 @@ use chat_tests::{
     mirror::Mirror,
     proxy::{Cut, Proxy, Way},
     resuming::{Device, Identity, Request, Script},
+    until,
 };
 
 const PEOPLE: usize = 8;
@@ -37,7 +38,9 @@ const STORE_KILLS: usize = 2;
 /// Kept away from the database for so long: shorter than anybody would give up.
 const HANG: Duration = Duration::from_millis(700);
 /// Devices that read nothing, at the same time.
-const SLOW: usize = 3;
+const SLOW: usize = 2;
+/// The first so many people write much more than the others, and to each other: their devices are soon too slow.
+const HOT: usize = 2;
 /// How long the devices may take to have everything when it is quiet.
 const CATCH_UP: Duration = Duration::from_secs(60);
 
@@ -54,6 +57,7 @@ fn is_long() -> bool {
 struct Work {
     total: usize,
     left: AtomicUsize,
+    has_begun: AtomicBool,
     ids: Vec<String>,
 }
 
@@ -83,7 +87,7 @@ struct Author {
 impl Author {
     fn script(mut self) -> Script {
         Box::new(move |mirror, under_way| {
-            if self.work.left.load(Ordering::Relaxed) == 0 {
+            if !self.work.has_begun.load(Ordering::Relaxed) || self.work.left.load(Ordering::Relaxed) == 0 {
                 return None;
             }
             let change = if self.dice.percent(6) { self.change(mirror, under_way) } else { None };
@@ -96,6 +100,7 @@ impl Author {
             return None;
         }
         let to = *self.dice.pick(&partners(self.person));
+        let to = if self.person < HOT && self.dice.percent(80) { self.person ^ 1 } else { to };
         let key = format!("{}-{}", self.name, self.sent);
         self.sent += 1;
         // A few long ones, or the system would buffer a whole run for those who don't read.
@@ -172,7 +177,8 @@ impl Trial {
         }
         let total = if is_mongo { 4000 } else { 8000 } * if is_long() { 10 } else { 1 };
         let ids = people.iter().map(|person| person.id().to_owned()).collect();
-        let work = Arc::new(Work { total, left: AtomicUsize::new(total), ids });
+        let work =
+            Arc::new(Work { total, left: AtomicUsize::new(total), has_begun: AtomicBool::new(false), ids });
         let mut devices = Vec::new();
         let start = Instant::now();
         for (number, person) in people.iter().enumerate() {
@@ -183,13 +189,24 @@ impl Trial {
                     Door::WebSocket => (person.login().await.token, ["😂", "🎉"]),
                 };
                 let name = format!("{number}{}", if door == Door::SocketIo { 's' } else { 'w' });
-                let identity = Identity { door, name: name.clone(), token };
+                let window = if number < HOT { 16 } else { 4 };
+                let identity = Identity { door, name: name.clone(), token, window };
                 let author =
                     Author { work: work.clone(), dice: dice.fork(), person: number, name, emoji, sent: 0 };
                 devices.push(Device::start(identity, proxy.clone(), dice.fork(), author.script()));
             }
         }
         Self { target, server, store, proxy, people, devices, work, dice, start, kills: 0, store_kills: 0 }
+    }
+
+    /// Everybody has a cursor, and begins. Before that they would have to load what is there.
+    async fn begin(&self) {
+        until("everybody to have a cursor", || async {
+            self.devices.iter().all(|device| device.state().cursor.is_some()).then_some(())
+        })
+        .await;
+        self.work.has_begun.store(true, Ordering::Relaxed);
+        self.devices.iter().for_each(|device| device.set_slow(false));
     }
 
     /// Harms everybody until all is sent.
@@ -213,10 +230,10 @@ impl Trial {
                 !is_over
             });
             if slow.len() < SLOW && progress < 800 {
-                let device = usize::try_from(self.dice.below(self.devices.len() as u64)).unwrap();
+                let device = usize::try_from(self.dice.below(2 * HOT as u64)).unwrap();
                 if !slow.iter().any(|(other, _)| *other == device) {
                     self.devices[device].set_slow(true);
-                    slow.push((device, progress + 120));
+                    slow.push((device, progress + 150));
                 }
             }
             self.harm_a_connection();
@@ -249,8 +266,8 @@ impl Trial {
             0..50 => self.proxy.cut_after(client, way, self.dice.below(20_000), how),
             50..60 => self.proxy.cut(client, how),
             60..65 => self.proxy.stall(client, way, true),
-            65..70 => clients.iter().for_each(|client| self.proxy.stall(*client, way, false)),
-            70 => self.proxy.cut_all(how),
+            65 => clients.iter().for_each(|client| self.proxy.stall(*client, way, false)),
+            66 => self.proxy.cut_all(how),
             _ => {}
         }
     }
@@ -525,6 +542,7 @@ impl Trial {
 
 async fn every_stream_equals_the_history(target: Target) {
     let mut trial = Trial::start(target).await;
+    trial.begin().await;
     trial.rage().await;
     trial.quiet().await;
     trial.compare().await;

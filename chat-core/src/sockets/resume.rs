@@ -40,10 +40,13 @@ pub(crate) async fn greeting(
 ) -> Option<(Event, Option<Cursor>)> {
     let presence = chat.presence();
     let partners = presence.online_partners(connection.user());
-    let (partners, cursor) =
-        tokio::join!(timeout(GREETING_WITHIN, partners), timeout(GREETING_WITHIN, connection.cursor()));
+    let cursor = async {
+        // Cut off before the `resync`, a client with a good cursor would never hear of it.
+        if connection.must_resync() { None } else { timeout(GREETING_WITHIN, connection.cursor()).await.ok() }
+    };
+    let (partners, cursor) = tokio::join!(timeout(GREETING_WITHIN, partners), cursor);
     match partners {
-        Ok(Ok(partners)) => return Some((Event::OnlineUsers(partners), cursor.ok())),
+        Ok(Ok(partners)) => return Some((Event::OnlineUsers(partners), cursor)),
         Ok(Err(error)) => tracing::warn!(%error, "a socket is not told who is here"),
         Err(_) => tracing::warn!("a socket is not told in time who is here"),
     }
