@@ -279,9 +279,6 @@ impl ChatServiceBuilder {
         let jwt_secret = self.jwt_secret.ok_or(BuildError::Missing("the token secret"))?;
 
         let revocations = Revocations::load(&*store).await.map_err(BuildError::Store)?;
-        // Whoever was online was so in a process that is gone.
-        store.expire_leases(crate::Timestamp::now()).await.map_err(BuildError::Store)?;
-
         encryption::note_use(&*store).await.map_err(BuildError::Store)?;
         encryption::forget_other_keys(&*store, &keys).await.map_err(BuildError::Store)?;
 
@@ -294,12 +291,20 @@ impl ChatServiceBuilder {
         let opener = Opener::new(keys, self.foreign);
         let view = View::new(opener.clone(), &self.public_url);
         let (outbox, waiting) = Outbox::new(store.clone(), opener.clone());
-        let tracker =
-            Tracker::new(store.clone(), hub.clone(), tasks.clone(), stop.clone(), self.presence_grace);
+        let blocks = Arc::new(Blocks::new(store.clone()));
+        let presence = Tracker::open(
+            store.clone(),
+            blocks.clone(),
+            hub.clone(),
+            &tasks,
+            stop.clone(),
+            self.presence_grace,
+        );
+        let presence = presence.await.map_err(BuildError::Store)?;
         let shared = Arc::new(Shared {
             log: Log::new(&store, &hub, &view, &stop, &tasks),
             feeds: Arc::new(FeedReader::new(store.clone(), view.clone(), &jwt_secret)),
-            blocks: Arc::new(Blocks::new(store.clone())),
+            blocks,
             store,
             images,
             mailer: self.mailer,
@@ -316,7 +321,7 @@ impl ChatServiceBuilder {
             revocations,
             uses: Uses::default(),
             hub,
-            presence: Arc::new(tracker),
+            presence,
             typing: Arc::new(Typing::new()),
             view,
             limits: self.limits,

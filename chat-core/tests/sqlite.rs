@@ -185,7 +185,7 @@ async fn a_newer_schema_in_the_log_is_refused() {
         std::fs::copy(folder.path(name), copy.path(name)).unwrap();
     }
     let before = std::fs::read(copy.file()).unwrap();
-    assert_eq!(before[60..64], 2_u32.to_be_bytes(), "the header is the old one");
+    assert_eq!(before[60..64], 3_u32.to_be_bytes(), "the header is the old one");
     let refusal = copy.refusal().await;
     assert!(refusal.contains("made by a newer version of this program"), "{refusal}");
     assert!(before == std::fs::read(copy.file()).unwrap(), "the file has changed");
@@ -223,7 +223,7 @@ async fn tables_are_made_from_version_0() {
         assert_eq!(send(&store, ann, bob, "hi").await.unwrap(), 1);
         store.close().await.unwrap();
         let header = std::fs::read(folder.file()).unwrap();
-        assert_eq!(header[60..64], 2_u32.to_be_bytes(), "the version");
+        assert_eq!(header[60..64], 3_u32.to_be_bytes(), "the version");
         assert_eq!(&header[68..72], b"CHAT", "the application");
     }
 }

@@ -86,7 +86,12 @@ impl StaleCopy {
                     message.updated_at = *updated_at;
                 }
             }
-            Event::MessageHidden { message_id, chat_id } => {
+            Event::MessageHidden { message_id, chat_id, seq, sender_id } => {
+                let (end, read) = self.ends.entry(*chat_id).or_default();
+                *end = (*end).max(*seq);
+                if *sender_id == self.me {
+                    *read = (*read).max(*seq);
+                }
                 self.hidden.push(*message_id);
                 let messages = &mut self.chats.entry(*chat_id).or_default().messages;
                 messages.retain(|_, message| message.id != *message_id);
@@ -259,7 +264,9 @@ fn run(work: impl Future<Output = ()>) {
 }
 
 proptest::proptest! {
-    #![proptest_config(proptest::test_runner::Config::with_cases(48))]
+    #![proptest_config(proptest::test_runner::Config {
+        cases: 48, max_shrink_iters: 64, ..proptest::test_runner::Config::default()
+    })]
     #[test]
     fn on_sqlite(steps in steps()) {
         run(async {

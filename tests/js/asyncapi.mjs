@@ -44,6 +44,13 @@ const asks = [
   ['typing', { receiverId: BOB_ID, isTyping: true }],
   ['typing', { receiverId: BOB_ID, isTyping: 5 }],
   ['deleteMessage', { messageId: BOB_ID }],
+  ['editMessage', { messageId: BOB_ID, text: 'x' }],
+  ['editMessage', { messageId: BOB_ID }],
+  ['react', { messageId: BOB_ID, emoji: '👍' }],
+  ['react', { messageId: BOB_ID, emoji: 'x' }],
+  ['hideMessage', { messageId: BOB_ID }],
+  ['messagesDelivered', { chatId: BOB_ID }],
+  ['messagesRead', { chatId: BOB_ID, seq: -1 }],
 ];
 
 const websocket = new WebSocket(`${BASE_URL.replace('http', 'ws')}/ws`, 'chat.v1.json', { headers: { authorization: `Bearer ${ANN}` } });
@@ -52,34 +59,78 @@ websocket.on('message', (data) => frames.push(JSON.parse(String(data))));
 await within(new Promise((resolve, reject) => websocket.once('open', resolve).once('error', reject)));
 const socket = io(BASE_URL, { auth: { token: ANN }, transports: ['websocket'] });
 const events = [];
-socket.onAny((name, payload) => events.push({ name, payload }));
+socket.onAny((name, payload, more) => events.push({ name, payload, more }));
 await within(new Promise((resolve, reject) => { socket.once('connect', resolve); socket.once('connect_error', reject); }));
 
-let sent;
-for (const [id, [event, data]] of asks.entries()) {
+let ids = 0;
+/** Asks over both; what was answered over the WebSocket. */
+async function ask(event, data) {
+  ids += 1;
+  const id = ids;
   websocket.send(JSON.stringify({ event, data, id }));
   await seen(frames, ({ reply }) => reply === id);
   const reply = frames.find((frame) => frame.reply === id);
   check('websocket', `${event}.answer`, reply);
   if (reply.success) check('websocket', `${event}.ask`, { event, data, id });
-  sent ??= reply.data._id;
   const answer = await within(socket.emitWithAck(event, data));
   check('socketio', `${event}.answer`, answer);
   if (answer.success) check('socketio', `${event}.ask`, data);
+  return reply;
 }
-const { data } = await within(socket.emitWithAck('deleteMessage', { messageId: sent }));
-assert.equal(data.isDeleted, true);
+let sent;
+for (const [event, data] of asks) {
+  const { data: answer } = await ask(event, data);
+  sent ??= answer;
+}
+const done = async (event, data) => {
+  const reply = await ask(event, data);
+  assert.ok(reply.success, `${event}: ${JSON.stringify(reply)}`);
+  return reply.data;
+};
+const { _id: messageId, chatId } = sent;
+await done('sendMessage', { receiverId: BOB_ID, text: 'an answer', replyTo: messageId });
+assert.equal((await done('editMessage', { messageId, text: 'hello again' })).isEdited, true);
+assert.equal((await done('react', { messageId, emoji: '👍' })).reactions.length, 1);
+assert.equal((await done('react', { messageId, emoji: '👍', isOn: false })).reactions.length, 0);
+await done('messagesDelivered', { chatId });
+await done('messagesRead', { chatId, seq: 1 });
+assert.equal((await done('deleteMessage', { messageId })).isDeleted, true);
+await done('hideMessage', { messageId });
 
 // Bob comes, and writes.
 const bobs = io(BASE_URL, { auth: { token: BOB }, transports: ['websocket'] });
 bobs.emit('typing', { receiverId: ANN_ID, isTyping: true });
 bobs.emit('sendMessage', { receiverId: ANN_ID, text: 'hi' });
-for (const name of ['deleteMessage', 'presence', 'typing', 'sendMessage']) {
+bobs.emit('messagesDelivered', { chatId });
+bobs.emit('messagesRead', { chatId });
+for (const name of [
+  'editMessage', 'reactions', 'hideMessage', 'deleteMessage', 'presence', 'typing', 'sendMessage', 'messagesDelivered', 'messagesRead',
+]) {
   await seen(frames, ({ event }) => event === name);
   await seen(events, (event) => event.name === name);
 }
 
-for (const frame of frames.filter(({ event }) => event)) check('websocket', frame.event, frame);
-for (const { name, payload } of events) check('socketio', name, payload);
+// A cursor that is none.
+const lost = new WebSocket(`${BASE_URL.replace('http', 'ws')}/ws?since=x`, { headers: { authorization: `Bearer ${ANN}` } });
+lost.on('message', (data) => frames.push(JSON.parse(String(data))));
+const lostToo = io(BASE_URL, { auth: { token: ANN, since: 'x' }, transports: ['websocket'], forceNew: true });
+lostToo.onAny((name, payload, more) => events.push({ name, payload, more }));
+await seen(frames, ({ event }) => event === 'resync');
+await seen(events, ({ name }) => name === 'resync');
+
+// The end of a session is told on both.
+await fetch(`${BASE_URL}/api/auth/logout`, { method: 'POST', headers: { authorization: `Bearer ${ANN}` } });
+await seen(frames, ({ event }) => event === 'closing');
+await seen(events, ({ name }) => name === 'closing');
+
+const hasCursor = (name) => 'cursor' in whole.channels.websocket.messages[name].payload.properties;
+for (const frame of frames.filter(({ event }) => event)) {
+  check('websocket', frame.event, frame);
+  assert.equal('cursor' in frame, hasCursor(frame.event), JSON.stringify(frame));
+}
+for (const { name, payload, more } of events) {
+  check('socketio', name, payload);
+  assert.deepEqual(Object.keys(more ?? {}), hasCursor(name) ? ['cursor'] : [], name);
+}
 console.log(`ok: ${checked.size} kinds of messages are as described`);
 process.exit(0);

@@ -219,7 +219,8 @@ export function assertEnvelope(envelope) {
 export function assertMessage(message) {
   const { unreadable, ...rest } = message;
   assert.deepEqual(Object.keys(rest).sort(), [
-    '_id', 'chatId', 'clientId', 'createdAt', 'image', 'isDeleted', 'receiverId', 'senderId', 'seq', 'text', 'updatedAt',
+    '_id', 'chatId', 'clientId', 'createdAt', 'image', 'isDeleted', 'isEdited', 'reactions', 'receiverId', 'replyTo',
+    'senderId', 'seq', 'text', 'updatedAt',
   ]);
   for (const key of ['_id', 'senderId', 'receiverId']) assert.match(message[key], /^[0-9a-f]{24}$/);
   for (const key of ['createdAt', 'updatedAt']) assert.match(message[key], /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);

@@ -38,6 +38,11 @@ schemathesis.openapi.format(
 )
 
 
+# No more than one may use on one message.
+EMOJIS = ["👍", "❤️", "😂", "🎉", "👩‍👩‍👧‍👦", "🇨🇭"]
+schemathesis.openapi.format("emoji", st.sampled_from(EMOJIS))
+
+
 @schemathesis.hook
 def map_path_parameters(context, path_parameters):
     """Nobody can guess an id or the name of a picture, so in half of the requests there is one that exists."""
@@ -55,9 +60,9 @@ def map_path_parameters(context, path_parameters):
 
 @schemathesis.hook
 def filter_path_parameters(context, path_parameters):
-    """Nobody sends to oneself, and no schema knows who asks."""
+    """Nobody sends to oneself or blocks oneself, and no schema knows who asks."""
     is_to_self = (path_parameters or {}).get("id") in WORLD["askers"]
-    return not (is_to_self and operation_id(context) == "sendMessage")
+    return not (is_to_self and operation_id(context) in ("sendMessage", "block"))
 
 
 @schemathesis.hook
@@ -68,6 +73,21 @@ def before_call(context, case, kwargs):
             if (parameters or {}).get(name) == EXAMPLE:
                 parameters[name] = known_ids(context)[0]
 
+    body = case.body if isinstance(case.body, dict) else {}
+    for fields in (body, case.query or {}):
+        # Of the right length, and none.
+        emoji = fields.get("emoji")
+        if isinstance(emoji, str) and 1 <= len(emoji) <= 32 and emoji not in EMOJIS:
+            fields["emoji"] = EMOJIS[len(emoji) % len(EMOJIS)]
+    answered = body.get("replyTo")
+    if isinstance(answered, str) and ID.fullmatch(answered):
+        # It must be of the same conversation.
+        body["replyTo"] = WORLD["kept"].get((case.path_parameters or {}).get("id"))
+        if body["replyTo"] is None:
+            del body["replyTo"]
+    if operation_id(context) == "editMessage" and body.get("text") == "":
+        # That is a text only where there is a picture.
+        body["text"] = "x"
 
     for name in ("password", "newPassword"):
         password = case.body.get(name) if isinstance(case.body, dict) else None
@@ -77,7 +97,15 @@ def before_call(context, case, kwargs):
 
 
 def known_ids(context):
-    return WORLD["messages" if operation_id(context) == "deleteMessage" else "users"]
+    match operation_id(context):
+        case "deleteMessage":
+            return WORLD["messages"]
+        case "editMessage" | "react" | "takeReactionBack":
+            return list(WORLD["kept"].values())
+        case "block" | "unblock":
+            return WORLD["strangers"]
+        case _:
+            return WORLD["users"]
 
 
 def operation_id(context):

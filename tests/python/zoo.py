@@ -11,7 +11,8 @@ ANN = {"id": os.environ["ANN_ID"], "token": os.environ["ANN_TOKEN"]}
 BOB = {"id": os.environ["BOB_ID"], "token": os.environ["BOB_TOKEN"]}
 DEADLINE = 30
 MESSAGE = {
-    "_id", "chatId", "clientId", "createdAt", "image", "isDeleted", "receiverId", "senderId", "seq", "text", "updatedAt",
+    "_id", "chatId", "clientId", "createdAt", "image", "isDeleted", "isEdited", "reactions", "receiverId", "replyTo",
+    "senderId", "seq", "text", "updatedAt",
 }
 
 
@@ -22,7 +23,7 @@ class Line:
         self.events = []
         self.news = asyncio.Event()
 
-    def hear(self, name, payload):
+    def hear(self, name, payload, *_cursor):
         self.events.append((name, payload))
         self.news.set()
 

@@ -70,6 +70,7 @@ impl Mirror {
                 self.events += 1;
                 let chat = self.chat(data);
                 let id = text(&data["messageId"]);
+                chat.note(data["seq"].as_u64().unwrap());
                 chat.messages.remove(&id);
                 chat.hidden.insert(id);
             }
@@ -305,7 +306,7 @@ mod tests {
         mirror.apply("sendMessage", &message(2, 1, "c"));
         assert!(mirror.differences("c", &history)[0].starts_with("differs"));
         assert!(mirror.differences("c", &history[..1]).iter().any(|line| line.starts_with("not in")));
-        let hidden = json!({ "chatId": "c", "messageId": "m2" });
+        let hidden = json!({ "chatId": "c", "messageId": "m2", "seq": 2, "senderId": "s" });
         mirror.apply("hideMessage", &hidden);
         assert!(mirror.differences("c", &history[..1]).is_empty());
     }

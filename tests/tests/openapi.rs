@@ -50,6 +50,12 @@ impl World {
         }
         messages.push(cid.say(&dot, "not for Ann").await);
         let ids: Vec<_> = messages.iter().map(|message| &message["_id"]).collect();
+        // Those that nobody deletes, of Ann, by the other one of the conversation.
+        let mut kept = serde_json::Map::new();
+        for other in [&cid, &dot] {
+            kept.insert(other.id().to_owned(), ann.say(other, "this stays").await["_id"].take());
+        }
+        let strangers = [server.signup().await, server.signup().await];
         // One that nobody deletes.
         let profile =
             cid.put("/api/auth/profile", json!({ "profilePic": pictures::png_url() })).await.ok(200);
@@ -57,6 +63,8 @@ impl World {
             "askers": [ann.id(), bob.id()],
             "users": [cid.id(), dot.id()],
             "messages": ids,
+            "kept": kept,
+            "strangers": strangers.each_ref().map(|stranger| stranger.id()),
             "picture": profile["profilePic"].as_str().unwrap().rsplit('/').next(),
         });
         Self { server, ann, bob, known, folder: TempDir::new().unwrap() }

@@ -3,6 +3,7 @@
 use super::{Auth, User};
 use crate::{
     Error, Result, Timestamp, UserId,
+    service::Shared,
     store::{Block, Settings, SettingsChange},
 };
 
@@ -20,7 +21,17 @@ impl Auth<'_> {
     /// # Errors
     /// [`Error::NotFound`] when there is no such account; [`Error::Unavailable`].
     pub async fn change_settings(&self, me: UserId, change: SettingsChange) -> Result<Settings> {
-        Ok(self.0.store.update_settings(me, &change).await?)
+        let shared = self.0.clone();
+        // To its end, also when nobody waits for it any more.
+        let change = async move {
+            let settings = shared.store.update_settings(me, &change).await;
+            if change.is_invisible.is_some() {
+                // After an error as well: it may have been done.
+                shared.presence.reconsider(me);
+            }
+            Ok(settings?)
+        };
+        self.0.tasks.spawn(change).await.map_err(Error::internal)?
     }
 
     /// Blocks somebody: they can't write to one any more, nor react, nor see whether one is here or has read what they
@@ -32,8 +43,13 @@ impl Auth<'_> {
         if me == user {
             return Err(Error::invalid("id", "must not be yourself".to_owned()));
         }
-        self.0.blocks.block(&Block { by: me, user, at: Timestamp::now() }).await?;
-        Ok(())
+        let (shared, at) = (self.0.clone(), Timestamp::now());
+        let change = async move {
+            shared.blocks.block(&Block { by: me, user, at }).await?;
+            shared.tell_of_block(me, user, at).await;
+            Ok(())
+        };
+        self.0.tasks.spawn(change).await.map_err(Error::internal)?
     }
 
     /// Ends that. Done again it changes nothing.
@@ -41,8 +57,13 @@ impl Auth<'_> {
     /// # Errors
     /// [`Error::Unavailable`].
     pub async fn unblock(&self, me: UserId, user: UserId) -> Result<()> {
-        self.0.blocks.unblock(me, user).await?;
-        Ok(())
+        let (shared, at) = (self.0.clone(), Timestamp::now());
+        let change = async move {
+            shared.blocks.unblock(me, user).await?;
+            shared.tell_of_block(me, user, at).await;
+            Ok(())
+        };
+        self.0.tasks.spawn(change).await.map_err(Error::internal)?
     }
 
     /// Whom one has blocked, the first one first.
@@ -55,5 +76,14 @@ impl Auth<'_> {
             users.extend(self.0.store.user(block.user).await?.map(|user| self.0.view_user(user)));
         }
         Ok(users)
+    }
+}
+
+impl Shared {
+    /// Presence of who has blocked somebody ends for that one, or begins again.
+    async fn tell_of_block(&self, by: UserId, user: UserId, at: Timestamp) {
+        if let Err(error) = self.presence.tell_of_block(by, user, at).await {
+            tracing::warn!(%error, "somebody may still see who has blocked them as online");
+        }
     }
 }

@@ -297,7 +297,10 @@ impl Shared {
         let blocked_at = relations.blocked_by(user.id);
         let user = self.view_user(user);
         match blocked_at {
-            Some(at) => User { is_online: false, last_seen: user.last_seen.min(at), ..user },
+            Some(at) => {
+                let last_seen = if user.is_online { at } else { user.last_seen.min(at) };
+                User { is_online: false, last_seen, ..user }
+            }
             None => user,
         }
     }
@@ -309,7 +312,8 @@ impl Shared {
             full_name: user.full_name,
             profile_pic: user.profile_pic.map(|url| self.public(url)).unwrap_or_default(),
             last_seen: user.last_seen,
-            is_online: user.is_online,
+            // What is stored of who has just become invisible may be a moment behind.
+            is_online: user.is_online && !user.settings.is_invisible,
             created_at: user.created_at,
             updated_at: user.updated_at,
         }

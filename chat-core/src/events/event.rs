@@ -41,6 +41,10 @@ pub enum Event {
         message_id: MessageId,
         /// Its chat.
         chat_id: ChatId,
+        /// Its place there: who never had it learns that there is one.
+        seq: u64,
+        /// Who wrote it.
+        sender_id: UserId,
     },
     /// A device of a member has the messages of a chat up to `seq`.
     MessagesDelivered(Watermark),

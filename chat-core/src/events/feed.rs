@@ -121,11 +121,12 @@ impl FeedReader {
                         events.extend(self.marks(user, chat, member).await?);
                     }
                 }
-                Change::Hidden(id) => events.extend(
-                    changed
-                        .get(&id)
-                        .map(|record| Event::MessageHidden { message_id: id, chat_id: record.chat_id }),
-                ),
+                Change::Hidden(id) => events.extend(changed.get(&id).map(|record| Event::MessageHidden {
+                    message_id: id,
+                    chat_id: record.chat_id,
+                    seq: record.seq,
+                    sender_id: record.sender_id,
+                })),
                 Change::Edited(id) | Change::Deleted(id) | Change::Reacted(id) => {
                     let record = changed.get(&id).filter(|record| !record.hidden_for.contains(&user));
                     if told.contains(&id) {

@@ -132,7 +132,7 @@ pub(super) const ENDPOINTS: &[Endpoint] = &[
     row(Method::PUT,    "/api/auth/blocks/{id}",   Request,     true,  Body::None,               |c| Box::pin(choices::block(c)),
         doc("block", "Block user `id`, who then can't write to you any more, nor see whether you are here. Again is fine.", &[200], Nothing, &[NotFound, ValidationFailed])),
     row(Method::DELETE, "/api/auth/blocks/{id}",   Request,     true,  Body::None,               |c| Box::pin(choices::unblock(c)),
-        doc("unblock", "End that. Again is fine.", &[200], Nothing, &[NotFound])),
+        doc("unblock", "End that. Again is fine.", &[200], Nothing, &[])),
     row(Method::GET,    "/api/auth/me",            Request,     true,  Body::None,               |c| Box::pin(auth::me(c)),
         doc("me", "Who you are.", &[200], One("User"), &[])),
     row(Method::GET,    "/api/messages/contacts",  Request,     true,  Body::None,               |c| Box::pin(messages::contacts(c)),

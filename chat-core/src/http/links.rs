@@ -18,7 +18,7 @@ const LINKS: &[(&str, &str, &str, &str)] = &[
     ("sendMessage", "editMessage", "id", "$response.body#/data/_id"),
     ("chats", "markDelivered", "id", "$response.body#/data/0/_id"),
     ("blocks", "unblock", "id", "$response.body#/data/0/_id"),
-    ("contacts", "block", "id", "$response.body#/data/0/_id"),
+    ("block", "unblock", "id", "$request.path.id"),
     ("sendMessage", "conversation", "id", "$response.body#/data/receiverId"),
     ("sendMessage", "markRead", "id", "$response.body#/data/receiverId"),
 ];

@@ -247,9 +247,12 @@ impl Lane {
         let event: fn(&MessageRecord, &Message) -> Event = match &change {
             MessageChange::Edit { .. } => |_, message| Event::MessageEdited(message.clone()),
             MessageChange::React { .. } => |record, _| reactions(record),
-            MessageChange::Hide { .. } => {
-                |_, message| Event::MessageHidden { message_id: message.id, chat_id: message.chat_id }
-            }
+            MessageChange::Hide { .. } => |record, _| Event::MessageHidden {
+                message_id: record.id,
+                chat_id: record.chat_id,
+                seq: record.seq,
+                sender_id: record.sender_id,
+            },
         };
         let is_for_oneself = matches!(change, MessageChange::Hide { .. });
         let changed = self.store.change_message(id, change, Timestamp::now()).await?;

@@ -8,53 +8,42 @@ use std::{
     time::Duration,
 };
 
-use dashmap::{DashMap, Entry};
+use dashmap::DashMap;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::runtime::Handle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use super::{
+    book::{Book, StoreBook},
+    lease::Lease,
+    news::News,
+    state::State,
+    teller,
+};
 use crate::{
-    Timestamp, UserId,
-    events::{Event, Hub, SharedEvent, Standing},
+    UserId,
+    auth::Blocks,
+    events::Hub,
     store::{self, Store},
 };
 
-/// How long to wait at the most before a store that is away is asked again to note who came or went.
-const BACK_OFF: Duration = Duration::from_secs(5);
+/// Calls of the store at once.
+pub(super) const AT_ONCE: usize = 32;
 
-/// Who is here. Cheap to ask; a change is stored and told in a task of its own, one per user at a time, so that two
-/// quick changes can't overtake each other.
+/// Who is here. Cheap to ask; changes are gathered, and then stored and told (`teller.rs`).
 #[derive(Debug)]
 pub(crate) struct Tracker {
-    users: DashMap<UserId, State>,
-    store: Arc<dyn Store>,
-    hub: Arc<Hub>,
-    tasks: TaskTracker,
-    stop: CancellationToken,
+    pub(super) users: DashMap<UserId, State>,
+    pub(super) book: Arc<dyn Book>,
+    pub(super) hub: Arc<Hub>,
+    pub(super) news: Arc<News>,
+    pub(super) lease: Lease,
+    pub(super) stop: CancellationToken,
     grace: Duration,
     /// Names each grace: one that began before something else happened is void.
     epochs: AtomicU64,
     /// Guards may be dropped where there is no runtime.
     runtime: Handle,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    guards: usize,
-    /// The grace that runs, if one does.
-    grace: Option<u64>,
-    /// Said good-bye: the last guard goes without a grace.
-    is_leaving: bool,
-    /// Has a connection, or had one until a moment ago.
-    is_online: bool,
-    /// Signed in a moment ago, and no connection has come yet: names that sign-in.
-    visit: Option<u64>,
-    changed_at: Option<Timestamp>,
-    /// What those who share a chat were told last.
-    told: bool,
-    /// Something changed that is not stored and told yet.
-    is_news: bool,
-    /// A task is busy storing and telling; it looks again when it is done.
-    is_being_told: bool,
 }
 
 /// Counts a user as here, until dropped.
@@ -71,23 +60,39 @@ impl Drop for PresenceGuard {
 }
 
 impl Tracker {
-    pub(crate) fn new(
+    /// Begins a lease; whoever was online by one that is over goes offline.
+    pub(crate) async fn open(
         store: Arc<dyn Store>,
+        blocks: Arc<Blocks>,
         hub: Arc<Hub>,
-        tasks: TaskTracker,
+        tasks: &TaskTracker,
         stop: CancellationToken,
         grace: Duration,
-    ) -> Self {
-        Self {
+    ) -> store::Result<Arc<Self>> {
+        Self::begin(Arc::new(StoreBook { store, blocks }), hub, tasks, stop, grace).await
+    }
+
+    pub(super) async fn begin(
+        book: Arc<dyn Book>,
+        hub: Arc<Hub>,
+        tasks: &TaskTracker,
+        stop: CancellationToken,
+        grace: Duration,
+    ) -> store::Result<Arc<Self>> {
+        let tracker = Arc::new(Self {
             users: DashMap::new(),
-            store,
+            lease: Lease::begin(&*book).await?,
+            book,
             hub,
-            tasks,
+            news: Arc::default(),
             stop,
             grace,
             epochs: AtomicU64::new(0),
             runtime: Handle::current(),
-        }
+        });
+        tasks.spawn(super::lease::keep(&tracker));
+        tasks.spawn(teller::run(&tracker));
+        Ok(tracker)
     }
 
     pub(crate) fn is_online(&self, user: UserId) -> bool {
@@ -96,6 +101,55 @@ impl Tracker {
 
     pub(crate) fn online(&self) -> usize {
         self.users.len()
+    }
+
+    /// Those of whom the user may know that they are here.
+    pub(crate) async fn online_partners(&self, user: UserId) -> store::Result<Vec<UserId>> {
+        let partners = self.book.heard_by(user).await?;
+        let shown = stream::iter(partners)
+            .map(async |partner| self.show(partner).await.map(|is_visible| is_visible.then_some(partner)))
+            .buffer_unordered(AT_ONCE);
+        shown.try_filter_map(async |partner| Ok(partner)).try_collect().await
+    }
+
+    /// Whether a user can be seen now. What changes after this is told to who asked, also if it changes back before
+    /// the others have heard of it.
+    async fn show(&self, user: UserId) -> store::Result<bool> {
+        loop {
+            if let Some(mut state) = self.users.get_mut(&user) {
+                if let Some(is_visible) = state.is_visible() {
+                    state.must_tell |= is_visible != state.told;
+                    return Ok(is_visible);
+                }
+            } else {
+                return Ok(false);
+            }
+            self.learn(user).await?;
+        }
+    }
+
+    /// Asks the store whether the user wants to be seen.
+    pub(super) async fn learn(&self, user: UserId) -> store::Result<()> {
+        let Some(epoch) = self.users.get(&user).map(|state| state.epoch) else { return Ok(()) };
+        let entry = self.book.entry(user).await?;
+        let Some(mut state) = self.users.get_mut(&user).filter(|state| state.epoch == epoch) else {
+            return Ok(());
+        };
+        let is_invisible = entry.is_some_and(|entry| entry.is_invisible);
+        let doubted_at = state.privacy.doubted_at.take();
+        match state.privacy.is_invisible.replace(is_invisible) {
+            // It was then that they came or went, as others see it.
+            Some(was) if was != is_invisible => state.changed_at = doubted_at,
+            // Somebody left them online who is no more.
+            None if is_invisible
+                && state.stored.is_none()
+                && let Some(entry) = entry.filter(|entry| entry.is_online) =>
+            {
+                (state.stored, state.changed_at) = (Some(true), Some(entry.last_seen));
+            }
+            _ => {}
+        }
+        Ok(())
     }
 
     pub(crate) fn arrive(self: &Arc<Self>, user: UserId) -> PresenceGuard {
@@ -119,9 +173,7 @@ impl Tracker {
                 if state.visit == Some(epoch) {
                     state.visit = None;
                     // It was last seen when it signed in.
-                    let seen = state.changed_at;
-                    tracker.change(user, &mut state);
-                    state.changed_at = seen;
+                    tracker.queue(user, &mut state);
                 }
             });
             state.visit = Some(epoch);
@@ -155,10 +207,18 @@ impl Tracker {
         let Some(mut state) = self.users.get_mut(&user) else { return };
         if state.guards > 0 {
             state.is_leaving = true;
-        } else if state.is_online || state.visit.is_some() {
+        } else if state.is_here() {
             (state.is_online, state.visit, state.grace) = (false, None, None);
             self.change(user, &mut state);
         }
+    }
+
+    /// The user may have chosen anew whether to be seen; that is stored already.
+    pub(crate) fn reconsider(&self, user: UserId) {
+        let Some(mut state) = self.users.get_mut(&user) else { return };
+        state.privacy.doubted_at = Some(self.book.now());
+        state.epoch += 1;
+        self.queue(user, &mut state);
     }
 
     /// Not among the tasks that a shutdown waits for: then everybody is stored as gone at once.
@@ -173,79 +233,15 @@ impl Tracker {
         epoch
     }
 
-    fn change(self: &Arc<Self>, user: UserId, state: &mut State) {
-        state.changed_at = Some(Timestamp::now());
-        state.is_news = true;
-        if !state.is_being_told {
-            state.is_being_told = true;
-            self.tasks.spawn_on(self.clone().tell(user), &self.runtime);
+    fn change(&self, user: UserId, state: &mut State) {
+        state.changed_at = Some(self.book.now());
+        self.queue(user, state);
+    }
+
+    pub(super) fn queue(&self, user: UserId, state: &mut State) {
+        if !state.is_queued {
+            state.is_queued = true;
+            self.news.put(user);
         }
-    }
-
-    /// Stores and tells the present state, until it is no longer news.
-    async fn tell(self: Arc<Self>, user: UserId) {
-        loop {
-            let (is_online, is_stored_online, at, is_worth_telling) = match self.users.entry(user) {
-                Entry::Occupied(mut entry) => {
-                    let state = entry.get_mut();
-                    if !state.is_news {
-                        state.is_being_told = false;
-                        if !state.is_online && state.guards == 0 && state.visit.is_none() {
-                            entry.remove();
-                        }
-                        return;
-                    }
-                    state.is_news = false;
-                    let is_worth_telling = state.told != state.is_online;
-                    state.told = state.is_online;
-                    let at = state.changed_at.unwrap_or_else(Timestamp::now);
-                    (state.is_online, state.is_online || state.visit.is_some(), at, is_worth_telling)
-                }
-                Entry::Vacant(_) => return,
-            };
-            self.note(user, is_stored_online, at).await;
-            if !is_worth_telling {
-                continue;
-            }
-            let Some(partners) = self.insist(|| self.store.partners(user)).await else { return };
-            let event = SharedEvent::new(Event::Presence { user_id: user, is_online, last_seen: at });
-            for partner in partners {
-                self.hub.deliver(partner, &event, None, Standing::Passing);
-            }
-        }
-    }
-
-    async fn note(&self, user: UserId, is_online: bool, at: Timestamp) {
-        self.insist(|| self.store.set_presence(user, is_online, at, "")).await;
-    }
-
-    /// Asks the store until it answers; gives up only when the service stops.
-    async fn insist<T, F: Future<Output = store::Result<T>>>(&self, ask: impl Fn() -> F) -> Option<T> {
-        let mut wait = Duration::from_millis(100);
-        loop {
-            match ask().await {
-                Ok(answer) => return Some(answer),
-                Err(error) => tracing::warn!(%error, "who came or went is not stored and told yet"),
-            }
-            tokio::select! {
-                () = tokio::time::sleep(wait) => wait = (wait * 2).min(BACK_OFF),
-                () = self.stop.cancelled() => return None,
-            }
-        }
-    }
-
-    /// Stores that everybody who is here goes now. For the shutdown, after all was told to stop.
-    pub(crate) async fn close(&self) {
-        let now = Timestamp::now();
-        let is_here = |state: &State| state.is_online || state.visit.is_some();
-        let users: Vec<_> = self.users.iter().filter(|e| is_here(e)).map(|e| *e.key()).collect();
-        let writes = users.into_iter().map(|user| self.note(user, false, now));
-        // Many at once, so that a store which gathers writes can.
-        futures_util::stream::StreamExt::for_each_concurrent(
-            futures_util::stream::iter(writes),
-            256,
-            |write| write,
-        )
-        .await;
     }
 }

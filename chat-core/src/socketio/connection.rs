@@ -159,7 +159,8 @@ impl Door {
             *stage = Stage::Connecting;
         }
         let door = self.clone();
-        tokio::spawn(async move {
+        // A shutdown waits a moment until each is told.
+        self.chat.shared.errands.spawn(async move {
             match door.admit(&socket, auth.as_ref()).await {
                 Ok((session, since)) => door.live(socket, session, since).await,
                 Err(error) => {

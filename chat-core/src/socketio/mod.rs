@@ -3,6 +3,12 @@
 //! Engine.IO (transports, upgrades, heartbeats) is `engineioxide`. The few packets of Socket.IO that stand on it are
 //! written here rather than taken from a framework: a refusal carries its code, an event is encoded once for everybody,
 //! and nothing is kept per socket but what this door needs.
+//!
+//! Events that change something, and the first one (`onlineUsers`), have a second argument `{ cursor }`: where the client
+//! stands who has this one and all before it. A client that comes back with the last one that it got, as `auth: { since }`,
+//! is told what it missed and then what happens: at least once, and per chat in order. A cursor that can't be served gives
+//! the event `resync`. Before the server closes a socket it says `closing`, with a `code`; when it goes away itself, with
+//! `retryAfter`, too: the milliseconds to wait before one comes back, different for each.
 
 mod connection;
 mod inbox;

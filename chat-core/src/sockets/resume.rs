@@ -1,6 +1,8 @@
 //! Where a socket goes on: the cursor that its client brings, and the one that it is given first.
 
-use tokio::time::timeout;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout};
 
 use super::GREETING_WITHIN;
 use crate::{
@@ -11,6 +13,9 @@ use crate::{
 
 /// Characters of what may be a cursor: those that are given out are shorter.
 pub(crate) const SINCE_CHARS: usize = 64;
+
+/// How often to look whether the socket is closed meanwhile.
+const LOOK: Duration = Duration::from_millis(250);
 
 /// The cursor that a client brings; an empty one counts as absent. What is none is told later, by an event `resync`:
 /// here it is only bounded.
@@ -40,15 +45,26 @@ pub(crate) async fn greeting(
 ) -> Option<(Event, Option<Cursor>)> {
     let presence = chat.presence();
     let partners = presence.online_partners(connection.user());
-    let cursor = async {
-        // Cut off before the `resync`, a client with a good cursor would never hear of it.
-        if connection.must_resync() { None } else { timeout(GREETING_WITHIN, connection.cursor()).await.ok() }
-    };
-    let (partners, cursor) = tokio::join!(timeout(GREETING_WITHIN, partners), cursor);
+    let (partners, cursor) = tokio::join!(timeout(GREETING_WITHIN, partners), cursor(connection));
     match partners {
         Ok(Ok(partners)) => return Some((Event::OnlineUsers(partners), cursor)),
         Ok(Err(error)) => tracing::warn!(%error, "a socket is not told who is here"),
         Err(_) => tracing::warn!("a socket is not told in time who is here"),
+    }
+    None
+}
+
+/// Where it stands, unless that can't be known in time, or nobody wants to know any more.
+async fn cursor(connection: &mut Connection) -> Option<Cursor> {
+    // Cut off before the `resync`, a client that has a good cursor already would never hear of it.
+    if connection.must_resync() {
+        return None;
+    }
+    let deadline = Instant::now() + GREETING_WITHIN;
+    while connection.close_reason().is_none() && Instant::now() < deadline {
+        if let Ok(cursor) = timeout(LOOK, connection.cursor()).await {
+            return Some(cursor);
+        }
     }
     None
 }

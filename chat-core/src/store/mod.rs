@@ -337,4 +337,10 @@ pub trait Store:
     fn append_lanes(&self) -> usize {
         1
     }
+
+    /// Whether no other process can have this store open. Then whoever is online by a lease at the start of this one is
+    /// so by that of a process that is gone, and need not wait for it to be over.
+    fn is_exclusive(&self) -> bool {
+        false
+    }
 }

@@ -18,7 +18,15 @@
 //! `reply` is `null` where no `id` could be read. Events of the server have `event` and `data`, with the names and
 //! payloads of the Socket.IO door; the first is `onlineUsers`. What one socket says is done one thing after the other.
 //!
-//! The server asks for a sign of life (a ping) every 25 s. When it closes a socket, the close frame says why:
+//! Events that change something, and the first one, have a `cursor` as well: where the client stands who has this one and
+//! all before it. A client that comes back with the last one that it got, `GET /ws?since=<cursor>`, is told what it missed
+//! and then what happens: at least once, and per chat in order. A cursor that can't be served gives the event `resync`.
+//! Without `since` a client is told what happens from now on.
+//!
+//! The server asks for a sign of life (a ping) every 25 s. When it closes a socket, the close frame says why. Where the
+//! code is one that the Socket.IO door has, too, an event `closing` goes before it: `{"code": "shutting_down",
+//! "retryAfter": 740}`. `retryAfter` is there when the server goes away: the milliseconds to wait before one comes back,
+//! different for each, so that not all come at once.
 //!
 //! | code | reason | |
 //! |---|---|---|

@@ -4,22 +4,21 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use futures_util::future::try_join_all;
-use mongodb::bson::{Document, doc};
+use mongodb::bson::Document;
 
 use super::{
     Inner, MongoStore,
-    db::{Call, Update},
+    db::Call,
     debts::Owed,
-    documents::{Member, id, signed, to_member, to_message, to_user},
-    error::other,
-    queries::{self, MEMBERS},
+    documents::{Member, id, to_member, to_message, to_user},
+    marks, queries,
     tails::{Tail, follow},
 };
 use crate::{
     ChatId, UserId,
     store::{
-        Block, Blocks, ChatEntry, ChatPosition, ChatState, Chats, FeedEntry, Feeds, Mark, Marked,
-        MessageRecord, Result, UserRecord, Watermarks,
+        ChatEntry, ChatPosition, ChatState, Chats, Mark, Marked, MessageRecord, Result, UserRecord,
+        Watermarks,
     },
 };
 
@@ -57,26 +56,8 @@ impl Chats for MongoStore {
     }
 
     async fn mark(&self, mark: &Mark) -> Result<Option<Marked>> {
-        let Mark { chat, user, up_to, .. } = *mark;
-        self.run(async move |inner, call| {
-            let Some((_, state)) = state(&inner, &call, chat, user).await? else { return Ok(None) };
-            let read_seq = up_to.unwrap_or(state.last_seq).min(state.last_seq).max(state.read_seq);
-            if read_seq > state.read_seq {
-                let change = doc! { "$max": { "readSeq": signed(read_seq) } };
-                let update = Update { filter: queries::membership(chat, user), change, upsert: false };
-                let written = call.update(MEMBERS, vec![update], true).await?;
-                if let Some(failed) = written.failed.into_iter().next() {
-                    return Err(other(failed.message));
-                }
-            }
-            Ok(Some(Marked {
-                before: state,
-                after: ChatState { read_seq, ..state },
-                members: Vec::new(),
-                places: Vec::new(),
-            }))
-        })
-        .await
+        let mark = *mark;
+        self.run(async move |inner, call| marks::mark(&inner, &call, &mark).await).await
     }
 
     async fn partners(&self, user: UserId) -> Result<Vec<UserId>> {
@@ -97,21 +78,21 @@ impl Chats for MongoStore {
     }
 }
 
-/// A chat from a member's side, followed to its end.
-async fn state(
+/// A chat from a member's side, followed to its end; and the document that this comes from.
+pub(super) async fn state(
     inner: &Inner,
     call: &Call,
     chat: ChatId,
     user: UserId,
-) -> Result<Option<(Member, ChatState)>> {
+) -> Result<Option<(Document, ChatState)>> {
     inner.backlog.clear(inner, call, chat, None).await?;
-    let found = call.first(&queries::member(chat, user)).await?;
-    let Some(member) = found.as_ref().and_then(to_member) else { return Ok(None) };
+    let Some(found) = call.first(&queries::member(chat, user)).await? else { return Ok(None) };
+    let Some(member) = to_member(&found) else { return Ok(None) };
     let mut tail = inner.tails.known(chat).unwrap_or_else(|| Tail::empty(chat, Vec::new()));
     tail.last_seq = tail.last_seq.max(member.state.last_seq);
     follow(call, chat, &mut tail).await?;
     let state = ChatState { last_seq: tail.last_seq, ..member.state };
-    Ok((state.last_seq > 0).then_some((member, state)))
+    Ok((state.last_seq > 0).then_some((found, state)))
 }
 
 async fn memberships(
@@ -137,6 +118,9 @@ async fn lines(inner: &Inner, call: &Call, members: Vec<Member>) -> Result<Vec<C
     let users = call.find(&queries::users(partners)).await?;
     let mut users: HashMap<UserId, UserRecord> =
         users.iter().filter_map(to_user).map(|user| (user.id, user)).collect();
+    let theirs = call.find(&queries::members_of(members.iter().map(|member| member.chat))).await?;
+    let theirs: HashMap<(ChatId, UserId), Watermarks> =
+        theirs.iter().filter_map(to_member).map(|m| ((m.chat, m.user), m.state.shown)).collect();
     let ends: Vec<(ChatId, u64)> =
         members.iter().map(|member| (member.chat, member.state.last_seq.max(1))).collect();
     let steps = ends.chunks(STEP).map(|step| async { call.find_durable(&queries::ends(step)).await });
@@ -169,42 +153,18 @@ async fn lines(inner: &Inner, call: &Call, members: Vec<Member>) -> Result<Vec<C
                 last_seq: last.seq,
                 last_at: last.created_at,
                 read_seq: if last.sender_id == member.user { last.seq } else { 0 },
+                told: None,
             });
         }
+        let partner_marks = member.partner.and_then(|partner| theirs.get(&(member.chat, partner)).copied());
         entries.push(ChatEntry {
             chat_id: member.chat,
             partner: member.partner.and_then(|partner| users.remove(&partner)),
             last_message,
             last_at: member.last_at,
             state: ChatState { last_seq, ..member.state },
-            partner_marks: Watermarks::default(),
+            partner_marks: partner_marks.unwrap_or_default(),
         });
     }
     Ok(entries)
-}
-
-#[async_trait]
-impl Feeds for MongoStore {
-    async fn feed_end(&self, _user: UserId) -> Result<u64> {
-        Ok(0)
-    }
-
-    async fn feed(&self, _user: UserId, _after: u64, _limit: usize) -> Result<Option<Vec<FeedEntry>>> {
-        Ok(Some(Vec::new()))
-    }
-}
-
-#[async_trait]
-impl Blocks for MongoStore {
-    async fn block(&self, _block: &Block) -> Result<bool> {
-        Ok(false)
-    }
-
-    async fn unblock(&self, _by: UserId, _user: UserId) -> Result<bool> {
-        Ok(false)
-    }
-
-    async fn blocks_of(&self, _user: UserId) -> Result<Vec<Block>> {
-        Ok(Vec::new())
-    }
 }

@@ -81,6 +81,13 @@ pub(super) struct Written {
     pub(super) was_repeated: bool,
 }
 
+/// What became of a change of one document.
+#[derive(Debug)]
+pub(super) struct Modified {
+    /// As it is afterwards; `None` when none matched.
+    pub(super) document: Option<Document>,
+}
+
 /// A statement that failed for good.
 #[derive(Debug)]
 pub(super) struct Failed {
@@ -269,6 +276,39 @@ impl Call {
                         return Err(uncertain(unavailable(reason)));
                     }
                 }
+            }
+        }
+    }
+
+    /// Changes one document, and returns it as it is then, or these fields of it. One that was changed by an attempt
+    /// whose answer was lost counts as not matching, if the filter says so.
+    ///
+    /// # Errors
+    /// As [`insert`](Self::insert).
+    pub(super) async fn modify(
+        &self,
+        collection: &str,
+        update: Update,
+        fields: Option<Document>,
+    ) -> Result<Modified> {
+        let mut command = doc! {
+            "findAndModify": collection, "query": update.filter, "update": update.change, "new": true,
+            "upsert": update.upsert, "writeConcern": self.db.write_concern(),
+        };
+        if let Some(fields) = fields {
+            command.insert("fields", fields);
+        }
+        let mut pause = PAUSES.0;
+        loop {
+            let attempt = || async { self.db.database.run_command(command.clone()).await };
+            let (answer, _) = self.insist(attempt).await.map_err(uncertain)?;
+            match read(&answer) {
+                Ok(_) => {
+                    let document = answer.get_document("value").ok().cloned();
+                    return Ok(Modified { document });
+                }
+                Err(reason) if !self.pause(&mut pause).await => return Err(uncertain(unavailable(reason))),
+                Err(_) => {}
             }
         }
     }

@@ -1,12 +1,13 @@
-//! What an append owes to the lists of its members: their order, and the sender's watermark.
+//! What members are owed after messages were inserted: their chat's place in their list, the sender's watermark, and an
+//! entry in their feed.
 //!
 //! The log is the truth; these are derived from it, and paid right after the insert, before anybody is answered. When
 //! that fails they are owed, and paid as soon as the server is back. `$max` makes payments commute, so it does not
-//! matter who pays first, in which process, and how often.
+//! matter who pays first, in which process, and how often; an entry too many does no harm.
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -14,21 +15,29 @@ use mongodb::bson::doc;
 use tokio::time::Instant;
 
 use super::{
-    db::{Call, Db, Update},
-    documents::{date, signed},
+    Inner,
+    db::{Call, Update},
+    documents::{date, signed, to_message},
+    feeds::push_to_each,
     queries::{self, MEMBERS},
+    untold,
 };
-use crate::{ChatId, Timestamp, UserId, store::Result};
+use crate::{
+    ChatId, MessageId, StoreError, Timestamp, UserId,
+    store::{Change, MessageRecord, Result},
+};
 
 /// How long the sender of a message waits for it.
 const AT_ONCE: Duration = Duration::from_secs(1);
 /// How often to try.
 const PERIOD: Duration = Duration::from_secs(1);
-/// Payments in one command.
+/// Payments in one command, and messages that are looked for in one query.
 const STEP: usize = 1_000;
+/// An insert that a server had not carried out by then, it does not carry out any more.
+const DOUBT: Duration = Duration::from_secs(120);
 
 /// One member's.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Owed {
     pub(super) chat: ChatId,
     pub(super) user: UserId,
@@ -36,75 +45,187 @@ pub(super) struct Owed {
     pub(super) last_at: Timestamp,
     /// 0 when the member's watermark does not move.
     pub(super) read_seq: u64,
+    /// The messages that the member's feed is to tell of, from which `seq` to which.
+    pub(super) told: Option<(u64, u64)>,
 }
 
-#[derive(Debug, Default)]
-pub(super) struct Debts(Mutex<HashMap<(ChatId, UserId), Owed>>);
-
-impl Debts {
-    fn open(&self) -> MutexGuard<'_, HashMap<(ChatId, UserId), Owed>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+impl Owed {
+    /// With what is owed besides.
+    pub(super) fn and(self, other: &Self) -> Self {
+        Self {
+            last_seq: self.last_seq.max(other.last_seq),
+            last_at: self.last_at.max(other.last_at),
+            read_seq: self.read_seq.max(other.read_seq),
+            told: match (self.told, other.told) {
+                (Some(one), Some(other)) => Some((one.0.min(other.0), one.1.max(other.1))),
+                (one, other) => one.or(other),
+            },
+            ..self
+        }
     }
 
-    /// Since when something is owed, if anything is.
+    const fn key(&self) -> (ChatId, UserId) {
+        (self.chat, self.user)
+    }
+
+    fn change(&self) -> Option<Change> {
+        self.told.map(|(from, to)| Change::Sent { chat: self.chat, from, to })
+    }
+}
+
+/// Gathers what is owed to each member of each chat.
+pub(super) fn gather(all: impl IntoIterator<Item = Owed>) -> HashMap<(ChatId, UserId), Owed> {
+    let mut gathered: HashMap<(ChatId, UserId), Owed> = HashMap::new();
+    for owed in all {
+        gathered.entry(owed.key()).and_modify(|known| *known = known.and(&owed)).or_insert(owed);
+    }
+    gathered
+}
+
+/// Where a member's feed tells of the newest of a chat's messages.
+pub(super) type Places = HashMap<(ChatId, UserId), u64>;
+
+#[derive(Debug, Default)]
+pub(super) struct Debts {
+    owed: Mutex<HashMap<(ChatId, UserId), Owed>>,
+    /// Messages of which nobody knows whether they were inserted, and since when.
+    doubts: Mutex<HashMap<MessageId, Instant>>,
+}
+
+fn open<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Debts {
+    /// Whether nothing is owed, nor may be.
     pub(super) fn is_empty(&self) -> bool {
-        self.open().is_empty()
+        open(&self.owed).is_empty() && open(&self.doubts).is_empty()
     }
 
     /// Notes something for the next payment.
     pub(super) fn add(&self, owed: Owed) {
-        let mut open = self.open();
-        let entry = open.entry((owed.chat, owed.user)).or_insert(owed);
-        entry.last_seq = entry.last_seq.max(owed.last_seq);
-        entry.last_at = entry.last_at.max(owed.last_at);
-        entry.read_seq = entry.read_seq.max(owed.read_seq);
+        open(&self.owed).entry(owed.key()).and_modify(|known| *known = known.and(&owed)).or_insert(owed);
     }
 
-    /// Pays now; what can't be paid is owed. The messages stand in any case.
-    pub(super) async fn pay_at_once(&self, call: &Call, owed: impl Iterator<Item = Owed>) {
-        let owed: Vec<Owed> = owed.collect();
-        // The messages are there: who sent them need not wait long for lists.
-        let deadline = call.deadline.min(Instant::now() + AT_ONCE);
-        if let Err(error) = pay(&Call { deadline, is_probe: true, ..call.clone() }, &owed).await {
-            tracing::warn!(%error, "lists of chats are brought up to date later");
-            owed.into_iter().for_each(|owed| self.add(owed));
+    /// Notes messages that may or may not be there.
+    pub(super) fn doubt(&self, messages: impl IntoIterator<Item = MessageId>) {
+        let now = Instant::now();
+        open(&self.doubts).extend(messages.into_iter().map(|message| (message, now)));
+    }
+
+    /// What was not told before comes along with what is told now, so that it is told in order.
+    fn with_untold(&self, owed: Owed) -> Owed {
+        match open(&self.owed).get(&owed.key()) {
+            Some(known) if owed.told.is_some() => Owed { told: owed.and(known).told, ..owed },
+            _ => owed,
         }
     }
 
-    /// Pays what is owed.
-    pub(super) async fn pay_all(&self, call: &Call) -> Result<()> {
-        let owed: Vec<Owed> = self.open().values().copied().collect();
-        for step in owed.chunks(STEP) {
-            pay(call, step).await?;
-            let mut open = self.open();
-            for paid in step {
-                // Not what came on top of it meanwhile.
-                if open.get(&(paid.chat, paid.user)).is_some_and(|now| {
-                    (now.last_seq, now.last_at, now.read_seq) == (paid.last_seq, paid.last_at, paid.read_seq)
-                }) {
-                    open.remove(&(paid.chat, paid.user));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Pays what is owed, until the store closes.
-    pub(super) async fn keep_paying(&self, db: &std::sync::Arc<Db>) {
-        loop {
-            tokio::select! {
-                () = tokio::time::sleep(PERIOD) => {}
-                () = db.stop.cancelled() => return,
-            }
-            if !self.is_empty()
-                && let Err(error) = self.pay_all(&db.call()).await
-            {
-                tracing::debug!(%error, "lists of chats are still behind");
-            }
+    /// This is paid, but not what came on top of it meanwhile.
+    fn settle(&self, paid: &Owed) {
+        let mut open = open(&self.owed);
+        if open.get(&paid.key()).is_some_and(|now| now.and(paid) == *paid) {
+            open.remove(&paid.key());
         }
     }
 }
 
+/// Pays now; what can't be paid is owed. The messages stand in any case.
+pub(super) async fn pay_at_once(inner: &Inner, call: &Call, owed: impl Iterator<Item = Owed>) -> Places {
+    let owed: Vec<Owed> = owed.map(|owed| inner.debts.with_untold(owed)).collect();
+    // The messages are there: who sent them need not wait long for lists.
+    let deadline = call.deadline.min(Instant::now() + AT_ONCE);
+    let short = Call { deadline, is_probe: true, ..call.clone() };
+    let (paid, (places, untold)) = tokio::join!(pay(&short, &owed), tell(inner, &short, &owed));
+    let failure = paid.as_ref().err().or(untold.as_ref());
+    if let Some(error) = failure {
+        tracing::warn!(%error, "lists of chats are brought up to date later");
+    }
+    for owed in owed {
+        let is_told = owed.told.is_none() || places.contains_key(&owed.key());
+        match (is_told, paid.is_ok()) {
+            (true, true) => inner.debts.settle(&owed),
+            (true, false) => inner.debts.add(Owed { told: None, ..owed }),
+            (false, _) => inner.debts.add(owed),
+        }
+    }
+    places
+}
+
+/// Pays what is owed.
+pub(super) async fn pay_all(inner: &Inner, call: &Call) -> Result<()> {
+    look_for_doubtful(inner, call).await?;
+    let owed: Vec<Owed> = open(&inner.debts.owed).values().copied().collect();
+    for step in owed.chunks(STEP) {
+        pay_and_tell(inner, call, step).await?;
+        step.iter().for_each(|paid| inner.debts.settle(paid));
+    }
+    Ok(())
+}
+
+/// # Errors
+/// When not all of it could be paid; some may be.
+pub(super) async fn pay_and_tell(inner: &Inner, call: &Call, owed: &[Owed]) -> Result<()> {
+    let (paid, (_, untold)) = tokio::join!(pay(call, owed), tell(inner, call, owed));
+    paid.and(untold.map_or(Ok(()), Err))
+}
+
+/// Those that are there after all are owed.
+async fn look_for_doubtful(inner: &Inner, call: &Call) -> Result<()> {
+    let doubts: Vec<(MessageId, Instant)> =
+        open(&inner.debts.doubts).iter().map(|(id, since)| (*id, *since)).collect();
+    for step in doubts.chunks(STEP) {
+        let found = call.find_durable(&queries::messages(step.iter().map(|(id, _)| *id))).await?;
+        let found: Vec<MessageRecord> = found.iter().filter_map(to_message).collect();
+        found.iter().flat_map(owed_for).for_each(|owed| inner.debts.add(owed));
+        let mut doubts = open(&inner.debts.doubts);
+        doubts.retain(|id, _| !found.iter().any(|record| record.id == *id));
+        for (id, since) in step {
+            if since.elapsed() > DOUBT {
+                doubts.remove(id);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What a message owes to sender and receiver.
+pub(super) fn owed_for(message: &MessageRecord) -> Vec<Owed> {
+    let owed = |user: UserId, read_seq| Owed {
+        chat: message.chat_id,
+        user,
+        last_seq: message.seq,
+        last_at: message.created_at,
+        read_seq,
+        told: Some((message.seq, message.seq)),
+    };
+    let receiver = message.receiver_id.map(|receiver| owed(receiver, 0));
+    let both = receiver.into_iter().chain([owed(message.sender_id, message.seq)]);
+    both.filter(|owed| owed.last_seq > 0).collect()
+}
+
+/// Pays what is owed, and tells what was left untold, until the store closes.
+pub(super) async fn keep_paying(inner: Arc<Inner>) {
+    let db = &inner.db;
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(PERIOD) => {}
+            () = db.stop.cancelled() => return,
+        }
+        if !inner.debts.is_empty()
+            && let Err(error) = pay_all(&inner, &db.call()).await
+        {
+            tracing::debug!(%error, "lists of chats are still behind");
+        }
+        if inner.untold.is_behind()
+            && let Err(error) = untold::sweep(&inner).await
+        {
+            tracing::debug!(%error, "changes are still to be told");
+        }
+    }
+}
+
+/// The lists.
 pub(super) async fn pay(call: &Call, owed: &[Owed]) -> Result<()> {
     if owed.is_empty() {
         return Ok(());
@@ -118,4 +239,27 @@ pub(super) async fn pay(call: &Call, owed: &[Owed]) -> Result<()> {
         Update { filter, change: doc! { "$max": most }, upsert: false }
     };
     call.update(MEMBERS, owed.iter().map(update).collect(), false).await.map(drop)
+}
+
+/// The feeds: where they tell of what, and why some do not.
+async fn tell(inner: &Inner, call: &Call, owed: &[Owed]) -> (Places, Option<StoreError>) {
+    let mut by_user: HashMap<UserId, Vec<(ChatId, Change)>> = HashMap::new();
+    for owed in owed {
+        if let Some(change) = owed.change() {
+            by_user.entry(owed.user).or_default().push((owed.chat, change));
+        }
+    }
+    let changes = by_user.iter().map(|(user, all)| (*user, all.iter().map(|(_, change)| *change).collect()));
+    let (mut places, mut failure) = (Places::new(), None);
+    for (user, pushed) in push_to_each(&inner.feeds, call, changes.collect()).await {
+        match pushed {
+            Ok(positions) => {
+                let chats = by_user.get(&user).into_iter().flatten().map(|(chat, _)| (*chat, user));
+                // Of several entries for one chat the last counts.
+                places.extend(chats.zip(positions));
+            }
+            Err(error) => failure = Some(error),
+        }
+    }
+    (places, failure)
 }

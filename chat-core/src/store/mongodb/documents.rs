@@ -2,7 +2,8 @@
 //!
 //! What another application wrote is read leniently: an absent field is its default, an empty text is none. What this
 //! store adds to a document: `emailKey` and `nameKey` on a user, `chat`, `seq` and `clientId` on a message, and `at`
-//! where its `createdAt` would run backwards within its chat.
+//! where its `createdAt` would run backwards within its chat; and what Mongoose may as well read and write, absent where
+//! there is nothing to say: `replyTo`, `isEdited`, `reactions` and `hiddenFor`.
 
 use mongodb::bson::{Bson, DateTime, Document, doc, oid::ObjectId};
 
@@ -10,8 +11,8 @@ use super::db::int;
 use crate::{
     ChatId, MessageId, OutboxId, SessionId, Timestamp, UserId,
     store::{
-        ChatState, Cut, MessageRecord, OutboxEntry, SessionRecord, Settings, UserRecord, Watermarks,
-        email_key, name_key,
+        Block, Change, ChatState, Cut, MessageRecord, OutboxEntry, Reaction, SessionRecord, Settings,
+        UserRecord, Watermarks, email_key, name_key,
     },
 };
 
@@ -85,6 +86,12 @@ pub(super) fn from_user(user: &UserRecord) -> Document {
     if user.generation > 0 {
         document.insert("generation", i64::from(user.generation));
     }
+    if !user.settings.sends_receipts {
+        document.insert("sendsReceipts", false);
+    }
+    if user.settings.is_invisible {
+        document.insert("isInvisible", true);
+    }
     document
 }
 
@@ -103,8 +110,16 @@ pub(super) fn to_user(document: &Document) -> Option<UserRecord> {
         updated_at: timestamp(document, "updatedAt").unwrap_or(created_at),
         email_verified: document.get_bool("emailVerified").unwrap_or(true),
         generation: count(document, "generation"),
-        settings: Settings::default(),
+        settings: to_settings(document),
     })
+}
+
+pub(super) fn to_settings(document: &Document) -> Settings {
+    let default = Settings::default();
+    Settings {
+        sends_receipts: document.get_bool("sendsReceipts").unwrap_or(default.sends_receipts),
+        is_invisible: document.get_bool("isInvisible").unwrap_or(default.is_invisible),
+    }
 }
 
 /// `None`: its id is not an ObjectId.
@@ -192,7 +207,24 @@ pub(super) fn from_message(record: &MessageRecord, chat_id: Option<&Bson>) -> Do
             document.insert(key, value);
         }
     }
+    if let Some(reply_to) = record.reply_to {
+        document.insert("replyTo", oid(reply_to.as_bytes()));
+    }
     document
+}
+
+pub(super) fn from_reaction(reaction: &Reaction) -> Document {
+    doc! { "userId": oid(reaction.user_id.as_bytes()), "emoji": &reaction.emoji }
+}
+
+fn to_reaction(value: &Bson) -> Option<Reaction> {
+    let document = value.as_document()?;
+    Some(Reaction { user_id: UserId::from_bytes(id(document, "userId")?), emoji: text(document, "emoji")? })
+}
+
+/// What can be read of a list.
+fn list<T>(document: &Document, key: &str, read: impl Fn(&Bson) -> Option<T>) -> Vec<T> {
+    document.get_array(key).map(|values| values.iter().filter_map(read).collect()).unwrap_or_default()
 }
 
 /// `None`: one that nobody sent, or not to anybody. Not yet adopted it has the `seq` 0.
@@ -222,10 +254,10 @@ pub(super) fn to_message(document: &Document) -> Option<MessageRecord> {
         is_deleted,
         created_at,
         updated_at: moved.map_or(updated_at, |moved| updated_at.max(moved)),
-        reply_to: None,
-        is_edited: false,
-        reactions: Vec::new(),
-        hidden_for: Vec::new(),
+        reply_to: id(document, "replyTo").map(MessageId::from_bytes),
+        is_edited: document.get_bool("isEdited").unwrap_or_default(),
+        reactions: if is_deleted { Vec::new() } else { list(document, "reactions", to_reaction) },
+        hidden_for: list(document, "hiddenFor", |id| Some(UserId::from_bytes(id.as_object_id()?.bytes()))),
     })
 }
 
@@ -251,7 +283,52 @@ pub(super) fn to_member(document: &Document) -> Option<Member> {
         state: ChatState {
             last_seq: number("lastSeq"),
             read_seq: number("readSeq"),
-            shown: Watermarks::default(),
+            shown: Watermarks { delivered: number("shownDelivered"), read: number("shownRead") },
         },
+    })
+}
+
+// --- feeds ---
+
+/// An entry: `k` says what happened, `c`, `m` and `u` to which chat, message and user, `f` and `t` from which seq to
+/// which.
+pub(super) fn from_change(change: &Change) -> Document {
+    let message = |kind: &str, id: &MessageId| doc! { "k": kind, "m": oid(id.as_bytes()) };
+    match change {
+        Change::Sent { chat, from, to } => {
+            doc! { "k": "s", "c": oid(chat.as_bytes()), "f": signed(*from), "t": signed(*to) }
+        }
+        Change::Edited(id) => message("e", id),
+        Change::Deleted(id) => message("d", id),
+        Change::Reacted(id) => message("r", id),
+        Change::Hidden(id) => message("h", id),
+        Change::Marked { chat, user } => {
+            doc! { "k": "m", "c": oid(chat.as_bytes()), "u": oid(user.as_bytes()) }
+        }
+    }
+}
+
+pub(super) fn to_change(entry: &Document) -> Option<Change> {
+    let chat = || id(entry, "c").map(ChatId::from_bytes);
+    let message = || id(entry, "m").map(MessageId::from_bytes);
+    let number = |key| u64::try_from(int(entry, key)).ok();
+    Some(match entry.get_str("k").ok()? {
+        "s" => Change::Sent { chat: chat()?, from: number("f")?, to: number("t")? },
+        "e" => Change::Edited(message()?),
+        "d" => Change::Deleted(message()?),
+        "r" => Change::Reacted(message()?),
+        "h" => Change::Hidden(message()?),
+        "m" => Change::Marked { chat: chat()?, user: UserId::from_bytes(id(entry, "u")?) },
+        _ => return None,
+    })
+}
+
+// --- blocks ---
+
+pub(super) fn to_block(document: &Document) -> Option<Block> {
+    Some(Block {
+        by: UserId::from_bytes(id(document, "by")?),
+        user: UserId::from_bytes(id(document, "user")?),
+        at: timestamp(document, "at")?,
     })
 }

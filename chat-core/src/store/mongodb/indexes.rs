@@ -5,7 +5,7 @@ use mongodb::bson::{Bson, Document, doc};
 use super::{
     db::Call,
     error::other,
-    queries::{MEMBERS, MESSAGES, OUTBOX, SESSIONS, SIGN_INS, USERS, WAITING},
+    queries::{BLOCKS, MEMBERS, MESSAGES, OUTBOX, SESSIONS, SIGN_INS, UNTOLD, USERS, WAITING},
 };
 use crate::{StoreError, store::Result};
 
@@ -25,6 +25,7 @@ fn index(collection: &'static str, name: &'static str, key: Document, options: D
 
 fn all() -> Vec<Index> {
     let unique = || doc! { "unique": true };
+    let untold = || doc! { "partialFilterExpression": { "untold": { "$exists": true } } };
     vec![
         // As Mongoose names and makes it, so that either may come first.
         index(USERS, "email_1", doc! { "email": 1 }, unique()),
@@ -32,8 +33,8 @@ fn all() -> Vec<Index> {
         index(USERS, "chatcore_names", doc! { "nameKey": 1, "_id": 1 }, doc! {}),
         index(
             USERS,
-            "chatcore_online",
-            doc! { "isOnline": 1 },
+            "chatcore_guests",
+            doc! { "presenceLease": 1 },
             doc! { "partialFilterExpression": { "isOnline": true } },
         ),
         // Sparse: what is not adopted yet has neither.
@@ -55,6 +56,10 @@ fn all() -> Vec<Index> {
             doc! { "senderId": 1, "receiverId": 1, "createdAt": 1, "_id": 1 },
             doc! { "partialFilterExpression": { "seq": Bson::Null } },
         ),
+        index(MESSAGES, UNTOLD, doc! { "untold.w": 1 }, untold()),
+        index(MEMBERS, UNTOLD, doc! { "untold.w": 1 }, untold()),
+        index(BLOCKS, "chatcore_blockers", doc! { "by": 1 }, doc! {}),
+        index(BLOCKS, "chatcore_blocked", doc! { "user": 1 }, doc! {}),
         index(MEMBERS, "chatcore_members", doc! { "chat": 1, "user": 1 }, unique()),
         index(MEMBERS, "chatcore_chats", doc! { "user": 1, "lastAt": -1, "chat": -1 }, doc! {}),
         index(SESSIONS, "chatcore_expiry", doc! { "expiresAt": 1 }, doc! {}),

@@ -1,16 +1,13 @@
 //! `Messages`.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
-use mongodb::bson::{Bson, doc, oid::ObjectId};
-use tokio::time::Instant;
+use mongodb::bson::doc;
 
 use super::{
-    Inner, MongoStore, append,
+    Inner, MongoStore, append, changes,
     db::{Call, Update},
-    documents::{date, oid, to_message},
-    error::{copy, other, unavailable, uncertain},
+    documents::{oid, to_message},
+    error::{copy, other},
     queries::{self, MESSAGES},
 };
 use crate::{
@@ -21,8 +18,6 @@ use crate::{
     },
 };
 
-/// A deletion that is under way for so long is nobody's any more.
-const ABANDONED: Duration = Duration::from_secs(1);
 /// Bodies that are replaced in one command; and messages beyond what is known that are read along with a page.
 const STEP: usize = 500;
 
@@ -53,20 +48,29 @@ impl Messages for MongoStore {
     }
 
     async fn delete_message(&self, id: MessageId, at: Timestamp) -> Result<Option<Deletion>> {
-        self.run(async move |inner, call| delete(&inner, &call, id, at).await).await
+        self.run(async move |inner, call| changes::delete(&inner, &call, id, at).await).await
     }
 
-    async fn messages(&self, _ids: &[MessageId]) -> Result<Vec<MessageRecord>> {
-        Ok(Vec::new())
+    async fn messages(&self, ids: &[MessageId]) -> Result<Vec<MessageRecord>> {
+        let ids = ids.to_vec();
+        self.run(async move |_, call| {
+            if ids.is_empty() {
+                return Ok(Vec::new());
+            }
+            let found = call.find(&queries::messages(ids)).await?;
+            // What is not adopted yet has not been seen by anybody who could ask for it.
+            Ok(found.iter().filter_map(to_message).filter(|record| record.seq > 0).collect())
+        })
+        .await
     }
 
     async fn change_message(
         &self,
-        _id: MessageId,
-        _change: MessageChange,
-        _at: Timestamp,
+        id: MessageId,
+        change: MessageChange,
+        at: Timestamp,
     ) -> Result<Option<Changed>> {
-        Ok(None)
+        self.run(async move |inner, call| changes::change(&inner, &call, id, change, at).await).await
     }
 
     async fn walk_messages(
@@ -104,7 +108,7 @@ impl Messages for MongoStore {
     }
 }
 
-async fn message(inner: &Inner, call: &Call, id: MessageId) -> Result<Option<MessageRecord>> {
+pub(super) async fn message(inner: &Inner, call: &Call, id: MessageId) -> Result<Option<MessageRecord>> {
     let Some(found) = call.first(&queries::message(id)).await? else { return Ok(None) };
     let record = to_message(&found);
     if record.as_ref().is_none_or(|record| record.seq > 0) {
@@ -171,76 +175,6 @@ fn prepend(records: &mut Vec<MessageRecord>, older: impl Iterator<Item = Message
     let mut all: Vec<_> = older.collect();
     all.append(records);
     *records = all;
-}
-
-/// A deletion carries a mark, and what it took away, until whoever made it has been told: where an answer was lost, the
-/// next one who deletes is the first, and gets the picture to be removed.
-async fn delete(inner: &Inner, call: &Call, id: MessageId, at: Timestamp) -> Result<Option<Deletion>> {
-    if message(inner, call, id).await?.is_none() {
-        return Ok(None);
-    }
-    let mark = Bson::ObjectId(ObjectId::new());
-    let own = oid(id.as_bytes());
-    let mut pause = Duration::from_millis(5);
-    let begin = Instant::now();
-    loop {
-        let Some(found) = call.first(&queries::message(id)).await? else { return Ok(None) };
-        let Some(record) = to_message(&found) else { return Ok(None) };
-        let under_way = found.get_document("deletion").ok();
-        if under_way.is_some_and(|deletion| deletion.get("mark") == Some(&mark)) {
-            return settle(call, id, &mark).await;
-        }
-        let (filter, change) = match under_way {
-            None if record.is_deleted => {
-                // Told long ago, or deleted by another application.
-                return Ok(Some(Deletion {
-                    message: record,
-                    is_first: false,
-                    image: None,
-                    places: Vec::new(),
-                }));
-            }
-            None => (
-                doc! { "_id": own, "isDeleted": { "$ne": true } },
-                doc! {
-                    "$set": {
-                        "isDeleted": true,
-                        "updatedAt": date(at),
-                        "deletion": { "mark": mark.clone(), "image": record.image },
-                    },
-                    "$unset": { "encryptedText": "", "image": "" },
-                },
-            ),
-            // Somebody is at it, and will be done in a moment.
-            Some(_) if begin.elapsed() < ABANDONED && call.pause(&mut pause).await => continue,
-            Some(deletion) => (
-                doc! { "_id": own, "deletion.mark": deletion.get("mark").cloned().unwrap_or(Bson::Null) },
-                doc! { "$set": { "deletion.mark": mark.clone() } },
-            ),
-        };
-        let written = call.update(MESSAGES, vec![Update { filter, change, upsert: false }], true).await?;
-        if let Some(failed) = written.failed.into_iter().next() {
-            return Err(other(failed.message));
-        }
-        if written.matched == 0 && !call.pause(&mut pause).await {
-            return Err(uncertain(unavailable("others delete this message at the same time")));
-        }
-    }
-}
-
-/// The deletion is made: it is known once, by whoever takes the mark away.
-async fn settle(call: &Call, id: MessageId, mark: &Bson) -> Result<Option<Deletion>> {
-    let found = call.first(&queries::message(id)).await.map_err(uncertain)?;
-    let image = found.as_ref().and_then(|found| found.get_document("deletion").ok()?.get_str("image").ok());
-    let image = image.filter(|image| !image.is_empty()).map(str::to_owned);
-    let filter = doc! { "_id": oid(id.as_bytes()), "deletion.mark": mark.clone() };
-    let change = doc! { "$unset": { "deletion": "" } };
-    let written = call.update(MESSAGES, vec![Update { filter, change, upsert: false }], true).await?;
-    // Made twice, it may have been the first attempt that took it away.
-    let is_first = written.matched == 1 || written.was_repeated;
-    let found = call.first(&queries::message(id)).await.map_err(uncertain)?;
-    let Some(message) = found.as_ref().and_then(to_message) else { return Ok(None) };
-    Ok(Some(Deletion { message, is_first, image: image.filter(|_| is_first), places: Vec::new() }))
 }
 
 async fn replace(call: &Call, changes: &[BodyChange]) -> Result<u64> {

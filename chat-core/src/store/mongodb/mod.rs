@@ -6,19 +6,26 @@
 //! # Collections
 //! `users` and `messages` are as Mongoose writes them, with a few fields more, so that a Mongoose application can go on
 //! reading and writing beside this store: what it writes is adopted within a second or so. `chatcore_members` has the
-//! list of chats of each user, `chatcore_sessions` ended sign-ins, `chatcore_notes` what the service notes for itself.
+//! list of chats of each user, `chatcore_feeds` what happened for each, `chatcore_blocks` who does not want to hear of
+//! whom, `chatcore_leases` which processes are there, `chatcore_sessions` ended sign-ins, `chatcore_notes` what the
+//! service notes for itself.
 //!
 //! A message that another application removes for good leaves a hole in its chat's `seq`; one that it marks with
 //! `isDeleted` does not.
 
 mod adopt;
 mod append;
+mod blocks;
+mod changes;
 mod chats;
 mod db;
 mod debts;
 mod documents;
 mod error;
+mod feeds;
 mod indexes;
+mod leases;
+mod marks;
 mod messages;
 mod nodes;
 mod outbox;
@@ -28,6 +35,7 @@ mod settings;
 mod tails;
 #[cfg(test)]
 mod tests;
+mod untold;
 mod users;
 
 use std::{
@@ -49,7 +57,9 @@ use self::{
     db::{Call, Db},
     debts::Debts,
     error::{other, unavailable},
+    feeds::FeedWriter,
     tails::Tails,
+    untold::Untold,
 };
 use super::{Result, Store, StoreError};
 
@@ -70,6 +80,8 @@ struct Inner {
     db: Arc<Db>,
     tails: Tails,
     debts: Debts,
+    feeds: FeedWriter,
+    untold: Untold,
     backlog: Backlog,
     /// Under which this process leaves word that it is there.
     node: String,
@@ -135,6 +147,8 @@ impl MongoStore {
             db,
             tails: Tails::new(),
             debts: Debts::default(),
+            feeds: FeedWriter::new(),
+            untold: Untold::default(),
             backlog: Backlog::default(),
             node: nodes::name(),
             is_closed: AtomicBool::new(false),
@@ -150,8 +164,7 @@ impl MongoStore {
             return Err(error);
         }
         inner.db.tasks.spawn(adopt::keep_adopting(inner.clone(), settings.adoption_period()));
-        let payer = inner.clone();
-        inner.db.tasks.spawn(async move { payer.debts.keep_paying(&payer.db).await });
+        inner.db.tasks.spawn(debts::keep_paying(inner.clone()));
         inner.db.tasks.spawn(nodes::keep_beating(inner.clone()));
         let stop = Arc::new(inner.db.stop.clone().drop_guard());
         Ok(Self { inner, _stop: stop })

@@ -1,6 +1,6 @@
 //! What a process that was killed still owed.
 //!
-//! Between the insert of a message and the update of its members' lists a process can die. So each leaves word of
+//! Between the insert of a message and the update of its members' lists and feeds a process can die. So each leaves word of
 //! itself: until when it had paid all it owed, and when it was last there. Whoever finds one that has not been there
 //! for a minute looks through the messages of the time in between, and pays. Paying twice changes nothing.
 
@@ -10,15 +10,16 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use mongodb::bson::{DateTime, Document, doc, oid::ObjectId};
+use mongodb::bson::{DateTime, doc, oid::ObjectId};
 use tokio::time::Instant;
 
 use super::{
     Inner,
     db::{Call, Update},
-    debts::{Owed, pay},
-    documents::{date, id, seq, shown_at, timestamp},
+    debts::{Owed, gather, owed_for, pay_all, pay_and_tell},
+    documents::{date, timestamp, to_message},
     queries::{self, NOTES},
+    untold,
 };
 use crate::{ChatId, Timestamp, UserId, store::Result};
 
@@ -26,6 +27,8 @@ use crate::{ChatId, Timestamp, UserId, store::Result};
 const BEAT: Duration = Duration::from_secs(5);
 /// Without word for so long, it is gone.
 const GONE: Duration = Duration::from_secs(60);
+/// Members of chats that are looked after in one step.
+const STEP: usize = 500;
 /// From when a message gets its id until its members' lists know of it, at the most.
 const IN_FLIGHT: Duration = Duration::from_secs(120);
 
@@ -40,6 +43,7 @@ pub(super) async fn keep_beating(inner: Arc<Inner>) {
     loop {
         let work = async {
             beat(&inner, &inner.db.call()).await?;
+            untold::sweep(&inner).await?;
             if beats.is_multiple_of(6) {
                 take_over(&inner).await?;
             }
@@ -76,7 +80,10 @@ pub(super) async fn beat(inner: &Inner, call: &Call) -> Result<()> {
 pub(super) async fn sign_off(inner: &Inner) {
     let call = inner.db.call();
     let work = async {
-        inner.debts.pay_all(&call).await?;
+        pay_all(inner, &call).await?;
+        if inner.untold.is_behind() {
+            untold::sweep(inner).await?;
+        }
         call.delete(NOTES, queries::by_id(&*inner.node)).await
     };
     if let Err(error) = work.await {
@@ -109,39 +116,22 @@ async fn take_over(inner: &Inner) -> Result<()> {
     Ok(())
 }
 
-/// Brings the lists up to date with the messages of this time.
+/// Brings lists and feeds up to date with the messages of this time. Feeds tell of them all once more: which of them
+/// they have told of, nobody knows.
 async fn settle(inner: &Inner, from: Timestamp, to: Timestamp) -> Result<()> {
     let second = Duration::from_secs(1);
+    let long = || Call { deadline: Instant::now() + Duration::from_secs(60), ..inner.db.call() };
+    let mut owed: HashMap<(ChatId, UserId), Owed> = HashMap::new();
     let mut at = from;
     while at < to {
-        let call = Call { deadline: Instant::now() + Duration::from_secs(60), ..inner.db.call() };
-        let found = call.find(&queries::written_between(at, at.plus(second))).await?;
-        let mut owed: HashMap<(ChatId, UserId), Owed> = HashMap::new();
-        for next in found.iter().flat_map(owed_for) {
-            let entry = owed.entry((next.chat, next.user)).or_insert(next);
-            entry.last_seq = entry.last_seq.max(next.last_seq);
-            entry.last_at = entry.last_at.max(next.last_at);
-            entry.read_seq = entry.read_seq.max(next.read_seq);
-        }
-        pay(&call, &owed.into_values().collect::<Vec<_>>()).await?;
+        let found = long().find(&queries::written_between(at, at.plus(second))).await?;
+        let new = found.iter().filter_map(to_message).flat_map(|message| owed_for(&message));
+        owed = gather(owed.into_values().chain(new));
         at = at.plus(second);
     }
+    let owed: Vec<Owed> = owed.into_values().collect();
+    for step in owed.chunks(STEP) {
+        pay_and_tell(inner, &long(), step).await?;
+    }
     Ok(())
-}
-
-/// What a message owes to sender and receiver.
-fn owed_for(message: &Document) -> Vec<Owed> {
-    let (Some(chat), Some(sender)) = (id(message, "chat"), id(message, "senderId")) else {
-        return Vec::new();
-    };
-    let (last_seq, last_at) = (seq(message), shown_at(message).unwrap_or(Timestamp::from_millis(0)));
-    let owed = |user: [u8; 12], read_seq| Owed {
-        chat: ChatId::from_bytes(chat),
-        user: UserId::from_bytes(user),
-        last_seq,
-        last_at,
-        read_seq,
-    };
-    let receiver = id(message, "receiverId").map(|receiver| owed(receiver, 0));
-    receiver.into_iter().chain([owed(sender, last_seq)]).filter(|owed| owed.last_seq > 0).collect()
 }

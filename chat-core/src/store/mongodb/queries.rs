@@ -17,6 +17,9 @@ pub(super) const SESSIONS: &str = "chatcore_sessions";
 pub(super) const SIGN_INS: &str = "chatcore_signins";
 pub(super) const OUTBOX: &str = "chatcore_outbox";
 pub(super) const NOTES: &str = "chatcore_notes";
+pub(super) const FEEDS: &str = "chatcore_feeds";
+pub(super) const BLOCKS: &str = "chatcore_blocks";
+pub(super) const LEASES: &str = "chatcore_leases";
 
 /// A query.
 #[derive(Debug, Clone)]
@@ -97,8 +100,93 @@ pub(super) fn foreign_users(limit: usize) -> Find {
         .limit(limit)
 }
 
-pub(super) fn online() -> Document {
-    doc! { "isOnline": true }
+/// For filters of updates: who is online by one of these leases; `Null` is none.
+pub(super) fn guests(leases: Vec<Bson>) -> Document {
+    doc! { "isOnline": true, "presenceLease": { "$in": leases } }
+}
+
+/// By which leases people are online.
+pub(super) fn leases_in_use() -> Document {
+    doc! { "distinct": USERS, "key": "presenceLease", "query": { "isOnline": true } }
+}
+
+pub(super) fn leases() -> Find {
+    find(LEASES, doc! { "_id": { "$gte": "" } })
+}
+
+// --- blocks ---
+
+/// One that blocks, and whom.
+pub(super) fn block_id(by: UserId, user: UserId) -> String {
+    format!("{by}:{user}")
+}
+
+pub(super) fn block(by: UserId, user: UserId) -> Find {
+    find(BLOCKS, by_id(block_id(by, user)))
+}
+
+pub(super) fn blocks_of(user: UserId) -> Find {
+    let user = oid(user.as_bytes());
+    find(BLOCKS, doc! { "$or": [{ "by": user }, { "user": user }] })
+}
+
+// --- feeds ---
+
+/// Ordered as the numbers are.
+pub(super) fn bucket_id(user: UserId, number: u64) -> String {
+    format!("{user}:{number:012}")
+}
+
+pub(super) fn bucket_number(bucket: &Document) -> Option<u64> {
+    bucket.get_str("_id").ok()?.split_once(':')?.1.parse().ok()
+}
+
+pub(super) fn bucket(user: UserId, number: u64) -> Find {
+    find(FEEDS, by_id(bucket_id(user, number)))
+}
+
+/// From one to another, both included.
+pub(super) fn buckets(user: UserId, from: u64, to: u64) -> Find {
+    let (from, to) = (bucket_id(user, from), bucket_id(user, to.min(BUCKETS)));
+    find(FEEDS, doc! { "_id": { "$gte": from, "$lte": to } }).sort(doc! { "_id": 1 })
+}
+
+/// The same, and of each only how many entries it has.
+pub(super) fn bucket_counts(user: UserId, from: u64, to: u64) -> Find {
+    buckets(user, from, to).only(doc! { "n": 1 })
+}
+
+pub(super) fn newest_bucket(user: UserId) -> Find {
+    let (from, to) = (bucket_id(user, 0), bucket_id(user, BUCKETS));
+    find(FEEDS, doc! { "_id": { "$gte": from, "$lte": to } })
+        .sort(doc! { "_id": -1 })
+        .only(doc! { "n": 1 })
+        .limit(1)
+}
+
+/// For removal.
+pub(super) fn buckets_before(user: UserId, number: u64) -> Document {
+    doc! { "_id": { "$gte": bucket_id(user, 0), "$lt": bucket_id(user, number) } }
+}
+
+/// The highest number that keeps its place in the order.
+const BUCKETS: u64 = 999_999_999_999;
+
+// --- what is still to be told ---
+
+/// The indexes that hold nothing but what carries a mark.
+pub(super) const UNTOLD: &str = "chatcore_untold";
+
+pub(super) fn untold_messages(limit: usize) -> Find {
+    untold(MESSAGES, doc! { "chat": 1, "untold": 1 }, limit)
+}
+
+pub(super) fn untold_members(limit: usize) -> Find {
+    untold(MEMBERS, doc! { "chat": 1, "user": 1, "untold": 1 }, limit)
+}
+
+fn untold(collection: &'static str, fields: Document, limit: usize) -> Find {
+    find(collection, doc! { "untold": { "$exists": true } }).only(fields).hint(UNTOLD).limit(limit)
 }
 
 // --- messages ---
@@ -217,6 +305,12 @@ pub(super) fn members(chat: ChatId) -> Find {
     find(MEMBERS, doc! { "chat": oid(chat.as_bytes()) })
 }
 
+/// The members of several chats.
+pub(super) fn members_of(chats: impl IntoIterator<Item = ChatId>) -> Find {
+    let chats: Vec<ObjectId> = chats.into_iter().map(|chat| oid(chat.as_bytes())).collect();
+    find(MEMBERS, doc! { "chat": { "$in": chats } })
+}
+
 pub(super) fn memberships(user: UserId) -> Find {
     find(MEMBERS, doc! { "user": oid(user.as_bytes()) }).only(doc! { "partner": 1, "lastSeq": 1 })
 }
@@ -304,7 +398,17 @@ pub(super) fn samples() -> Vec<(&'static str, Find)> {
         ("users_by_name, first", users_by_name(None, 10)),
         ("users_by_name, after", users_by_name(Some("a"), 10)),
         ("foreign_users", foreign_users(10)),
-        ("online", find(USERS, online())),
+        ("guests", find(USERS, guests(vec!["lease".into(), Bson::Null]))),
+        ("leases", leases()),
+        ("block", block(user_id, other)),
+        ("blocks_of", blocks_of(user_id)),
+        ("bucket", bucket(user_id, 3)),
+        ("buckets", buckets(user_id, 3, 5)),
+        ("bucket_counts", bucket_counts(user_id, 3, 4)),
+        ("newest_bucket", newest_bucket(user_id)),
+        ("buckets_before", find(FEEDS, buckets_before(user_id, 3))),
+        ("untold_messages", untold_messages(10)),
+        ("untold_members", untold_members(10)),
         ("message", message(id)),
         ("messages", messages([id])),
         ("message, for a new body", find(MESSAGES, doc! { "_id": oid(id.as_bytes()), "encryptedText": "x" })),
@@ -323,6 +427,7 @@ pub(super) fn samples() -> Vec<(&'static str, Find)> {
         ("waiting_from", waiting_from(user_id, other, 10)),
         ("member", member(chat, user_id)),
         ("members", members(chat)),
+        ("members_of", members_of([chat])),
         ("memberships", memberships(user_id)),
         ("chats, first", chats(user_id, None, 10)),
         ("chats, after", chats(user_id, Some(at), 10)),

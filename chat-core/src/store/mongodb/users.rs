@@ -8,8 +8,9 @@ use mongodb::bson::{Bson, Document, doc, oid::ObjectId};
 use super::{
     Inner, MongoStore, adopt,
     db::{Call, Update},
-    documents::{date, from_user, oid, to_cut, to_user},
+    documents::{date, from_user, oid, to_cut, to_settings, to_user},
     error::{DUPLICATE, other, unavailable, uncertain},
+    leases,
     queries::{self, SIGN_INS, USERS},
 };
 use crate::{
@@ -75,33 +76,28 @@ impl Users for MongoStore {
         self.run(async move |_, call| update_profile(&call, id, &change, at).await).await
     }
 
-    async fn set_presence(&self, id: UserId, is_online: bool, at: Timestamp, _lease: &str) -> Result<()> {
-        self.run(async move |_, call| {
-            let change = doc! { "$set": { "isOnline": is_online, "lastSeen": date(at) } };
-            let update = Update { filter: queries::by_id(oid(id.as_bytes())), change, upsert: false };
-            call.update(USERS, vec![update], true).await.map(drop)
-        })
-        .await
+    async fn set_presence(&self, id: UserId, is_online: bool, at: Timestamp, lease: &str) -> Result<()> {
+        let lease = lease.to_owned();
+        self.run(async move |_, call| leases::set_presence(&call, id, is_online, at, lease).await).await
     }
 
-    async fn renew_lease(&self, _lease: &str, _at: Timestamp) -> Result<()> {
-        Ok(())
+    async fn renew_lease(&self, lease: &str, at: Timestamp) -> Result<()> {
+        let lease = lease.to_owned();
+        self.run(async move |_, call| leases::renew(&call, lease, at).await).await
     }
 
-    async fn end_lease(&self, _lease: &str, _at: Timestamp) -> Result<u64> {
-        Ok(0)
+    async fn end_lease(&self, lease: &str, at: Timestamp) -> Result<u64> {
+        let lease = lease.to_owned();
+        self.run(async move |_, call| leases::end(&call, lease, at).await).await
     }
 
-    async fn update_settings(&self, _id: UserId, _change: &SettingsChange) -> Result<Settings> {
-        Ok(Settings::default())
+    async fn expire_leases(&self, before: Timestamp) -> Result<u64> {
+        self.run(async move |_, call| leases::expire(&call, before).await).await
     }
 
-    async fn expire_leases(&self, _before: Timestamp) -> Result<u64> {
-        self.run(async move |_, call| {
-            let offline = doc! { "$set": { "isOnline": false } };
-            Ok(call.update_all(USERS, queries::online(), offline).await?.modified)
-        })
-        .await
+    async fn update_settings(&self, id: UserId, change: &SettingsChange) -> Result<Settings> {
+        let change = *change;
+        self.run(async move |_, call| update_settings(&call, id, change).await).await
     }
 
     async fn set_password(&self, id: UserId, change: &PasswordChange, at: Timestamp) -> Result<Option<Cut>> {
@@ -154,6 +150,35 @@ impl Users for MongoStore {
     ) -> Result<Vec<UserRecord>> {
         self.run(async move |inner, call| users_by_name(&inner, &call, except, after, limit).await).await
     }
+}
+
+async fn update_settings(call: &Call, id: UserId, change: SettingsChange) -> Result<Settings> {
+    let (mut set, mut unset) = (doc! {}, doc! {});
+    let default = Settings::default();
+    // Absent they are what most have chosen, and those of another application.
+    for (key, value, default) in [
+        ("sendsReceipts", change.sends_receipts, default.sends_receipts),
+        ("isInvisible", change.is_invisible, default.is_invisible),
+    ] {
+        match value {
+            Some(value) if value == default => drop(unset.insert(key, "")),
+            Some(value) => drop(set.insert(key, value)),
+            None => {}
+        }
+    }
+    let parts = [("$set", set), ("$unset", unset)];
+    let change: Document = parts
+        .into_iter()
+        .filter(|(_, part)| !part.is_empty())
+        .map(|(k, part)| (k.into(), part.into()))
+        .collect();
+    let found = if change.is_empty() {
+        call.first(&queries::user(id)).await?
+    } else {
+        let update = Update { filter: queries::by_id(oid(id.as_bytes())), change, upsert: false };
+        call.modify(USERS, update, Some(doc! { "sendsReceipts": 1, "isInvisible": 1 })).await?.document
+    };
+    found.as_ref().map(to_settings).ok_or(StoreError::NotFound("User"))
 }
 
 /// Each change carries a mark of its own, so that it is known whose change followed which.

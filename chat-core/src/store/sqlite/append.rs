@@ -77,7 +77,7 @@ pub(super) fn refused(count: usize, failure: &Failure) -> Vec<Result<Appended>> 
 enum Insert {
     Done,
     /// The sender has this message already.
-    Repeat(MessageRecord),
+    Repeat(Box<MessageRecord>),
     /// Another row has this place in the log: what is in memory is wrong.
     Taken,
 }
@@ -96,7 +96,7 @@ fn append(tx: &mut Tx, mut new: NewMessage) -> Result<Appended> {
                 appended(tx, &record)?;
                 return Ok(Appended::New { message: record, places: Vec::new() });
             }
-            Insert::Repeat(first) => return Ok(Appended::Repeat(first)),
+            Insert::Repeat(first) => return Ok(Appended::Repeat(*first)),
             Insert::Taken => {
                 tx.tails.forget(chat);
                 new = again(record);
@@ -162,7 +162,7 @@ fn insert(db: &Db, record: &MessageRecord) -> Result<Insert> {
         return Ok(Insert::Done);
     }
     if let Some(first) = earlier(db, record.sender_id, record.client_id.as_deref())? {
-        return Ok(Insert::Repeat(first));
+        return Ok(Insert::Repeat(Box::new(first)));
     }
     if db.first::<MessageRecord>(sql::MESSAGE, [record.id.as_bytes()])?.is_some() {
         return Err(Failure::new("another message has this id").other());

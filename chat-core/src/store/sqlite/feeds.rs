@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// So many entries are removed at a time: most writes remove none, and none has much to do.
-const TRIMMED: u64 = 64;
+pub(super) const TRIMMED: u64 = 64;
 
 /// Where the feeds of those end to whom something was lately told.
 #[derive(Debug)]
@@ -63,12 +63,6 @@ impl Tx {
     pub(super) fn tell_members(&mut self, chat: ChatId, change: Change) -> Result<Vec<Place>> {
         let members = self.tail(chat)?.map(|tail| tail.members.clone()).unwrap_or_default();
         members.into_iter().map(|member| self.tell(member, change)).collect()
-    }
-
-    /// How many entries a feed keeps, for tests.
-    #[cfg(test)]
-    pub(super) fn keep(&mut self, kept: u64) {
-        self.ends.kept = kept;
     }
 }
 
@@ -117,6 +111,18 @@ fn insert(db: &Db, user: UserId, position: u64, change: Change) -> Result<()> {
         seqs.map(|(_, to)| to),
     ];
     db.execute(sql::INSERT_ENTRY, values).map(drop)
+}
+
+#[cfg(test)]
+impl SqliteStore {
+    /// From now on feeds keep so few entries.
+    pub(super) async fn keep_entries(&self, kept: u64) -> Result<()> {
+        let write = move |tx: &mut Tx| {
+            tx.ends.kept = kept;
+            Ok(())
+        };
+        self.writer.run(write).await
+    }
 }
 
 #[async_trait]

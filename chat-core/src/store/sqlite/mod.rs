@@ -109,4 +109,9 @@ impl Store for SqliteStore {
     async fn close(&self) -> Result<()> {
         self.writer.close().await
     }
+
+    /// It holds a lock.
+    fn is_exclusive(&self) -> bool {
+        true
+    }
 }

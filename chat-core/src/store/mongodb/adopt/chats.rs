@@ -8,8 +8,8 @@ use super::{
     super::{
         Inner,
         append::make_members,
-        db::{Call, Update},
-        debts::{Owed, pay},
+        db::{Call, Update, Written},
+        debts::{Owed, pay, pay_at_once},
         documents::{created_at, date, id, oid, signed},
         error::{DUPLICATE, other, unavailable},
         queries::{self, MESSAGES},
@@ -72,16 +72,27 @@ pub(super) async fn adopt(
         if is_history {
             read = [seq; 2];
         }
-        let owed =
-            |last_seq| [0, 1].map(|n| Owed { chat, user: pair[n], last_seq, last_at: at, read_seq: read[n] });
+        let owed = |last_seq| {
+            [0, 1].map(|n| Owed { chat, user: pair[n], last_seq, last_at: at, read_seq: read[n], told: None })
+        };
         // Before the messages have their places: who is killed in between leaves no list behind that does not know
         // them, and goes on with the same places at the next start.
         pay(call, &owed(begin)).await?;
-        let written = call.update(MESSAGES, updates, true).await?;
+        // The history of before is no news to anybody.
+        let news = |last_seq, to| {
+            let told = (!is_history && to > begin).then_some((begin + 1, to));
+            owed(last_seq).map(|owed| Owed { told, ..owed }).into_iter()
+        };
+        let written = match place(call, chat, &mut tail, updates).await {
+            Ok(written) => written,
+            Err(error) => {
+                // They may have their places, and wait no longer.
+                news(begin, seq).for_each(|owed| inner.debts.add(owed));
+                return Err(error);
+            }
+        };
+        pay_at_once(inner, call, news(tail.last_seq, tail.last_seq)).await;
         let failed = written.failed.into_iter().next();
-        // To the end of what is there now: another process may be doing the same, or appending.
-        follow(call, chat, &mut tail).await?;
-        pay(call, &owed(tail.last_seq)).await?;
         adopted += tail.last_seq - begin;
         inner.tails.put(chat, tail);
         match failed {
@@ -97,6 +108,14 @@ pub(super) async fn adopt(
             Some(_) => {}
         }
     }
+}
+
+/// Gives messages their places, and goes to the end of what is there then: another process may be doing the same, or
+/// appending.
+async fn place(call: &Call, chat: ChatId, tail: &mut Tail, updates: Vec<Update>) -> Result<Written> {
+    let written = call.update(MESSAGES, updates, true).await?;
+    follow(call, chat, tail).await?;
+    Ok(written)
 }
 
 /// The oldest messages that wait, of both directions together.

@@ -1,7 +1,8 @@
 //! Appending: the hot path.
 //!
 //! A call has messages of many chats. Each chat is made ready by itself; then those with one message each go together
-//! in one insert, and each of the others in one of its own (`insert.rs`); then the lists of all members are paid.
+//! in one insert, and each of the others in one of its own (`insert.rs`); then the lists and feeds of all members are
+//! paid.
 
 mod insert;
 
@@ -18,7 +19,7 @@ use self::insert::{insert_in_order, insert_one_each};
 use super::{
     Inner,
     db::{Call, Update},
-    debts::Owed,
+    debts::{Owed, Places, pay_at_once},
     documents::{date, oid, to_message},
     error::{DUPLICATE, copy, other, unavailable, uncertain},
     queries::{self, MEMBERS},
@@ -26,7 +27,7 @@ use super::{
 };
 use crate::{
     ChatId, MessageId, StoreError, Timestamp, UserId,
-    store::{Appended, MessageRecord, NewMessage, Result},
+    store::{Appended, MessageRecord, NewMessage, Place, Result},
 };
 
 /// Messages in one command at the most, and bytes of their texts: below what a server takes (48 MB).
@@ -64,6 +65,7 @@ pub(super) async fn append(inner: &Inner, call: &Call, messages: Vec<NewMessage>
     });
     let busy: HashMap<ChatId, StoreError> =
         join_all(clear).await.into_iter().filter_map(|(chat, clear)| Some((chat, clear.err()?))).collect();
+    let ids: Vec<MessageId> = messages.iter().map(|message| message.id).collect();
     let clear = pairs.into_keys().filter(|chat| !busy.contains_key(chat));
     let _locks = match inner.tails.lock(call, clear).await {
         Ok(locks) => locks,
@@ -88,6 +90,10 @@ pub(super) async fn append(inner: &Inner, call: &Call, messages: Vec<NewMessage>
             outcomes[place] = Some(outcome);
         }
     }
+    // Nobody may ever ask for them again, and they may be there.
+    let doubtful = ids.iter().zip(&outcomes);
+    let doubtful = doubtful.filter(|(_, outcome)| matches!(outcome, Some(Err(StoreError::Uncertain(_)))));
+    inner.debts.doubt(doubtful.map(|(id, _)| *id));
     let missing = || Err(other("a message was forgotten"));
     outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(missing)).collect()
 }
@@ -119,8 +125,12 @@ async fn round(inner: &Inner, call: &Call, messages: Vec<Placed>) -> Vec<Outcome
     let together = together.into_iter().map(|ready| insert_in_order(inner, call, ready));
     let (alone, together) = join(join_all(chunks), join_all(together)).await;
     let appended: Vec<(Tail, Vec<Outcome>)> = alone.into_iter().flatten().chain(together).collect();
-    inner.debts.pay_at_once(call, appended.iter().flat_map(|(tail, outcomes)| owed(tail, outcomes))).await;
-    outcomes.extend(appended.into_iter().flat_map(|(_, outcomes)| outcomes));
+    let owed = appended.iter().flat_map(|(tail, outcomes)| owed(tail, outcomes));
+    let places = pay_at_once(inner, call, owed).await;
+    for (tail, mut of_chat) in appended {
+        tell(&tail, &mut of_chat, &places);
+        outcomes.extend(of_chat);
+    }
     outcomes
 }
 
@@ -260,9 +270,9 @@ fn size(message: &NewMessage) -> usize {
     512 + message.body.as_ref().map_or(0, String::len) + message.image.as_ref().map_or(0, String::len)
 }
 
-/// What the lists of the members are owed. For a repeat too: who sent it first may not have learned that it is there.
+/// What the members are owed. Lists also for a repeat: who sent it first may not have learned that it is there.
 fn owed(tail: &Tail, outcomes: &[Outcome]) -> Vec<Owed> {
-    let new: Vec<&MessageRecord> = outcomes
+    let all: Vec<&MessageRecord> = outcomes
         .iter()
         .filter_map(|(_, outcome)| match outcome {
             Ok(Appended::New { message: record, .. }) => Some(record),
@@ -270,17 +280,55 @@ fn owed(tail: &Tail, outcomes: &[Outcome]) -> Vec<Owed> {
             _ => None,
         })
         .collect();
-    let Some(last) = new.iter().max_by_key(|record| record.seq) else { return Vec::new() };
+    let Some(last) = all.iter().max_by_key(|record| record.seq) else { return Vec::new() };
     let read =
-        |user: UserId| new.iter().filter(|r| r.sender_id == user).map(|r| r.seq).max().unwrap_or_default();
-    tail.members
-        .iter()
-        .map(|user| Owed {
+        |user: UserId| all.iter().filter(|r| r.sender_id == user).map(|r| r.seq).max().unwrap_or_default();
+    let mut owed = Vec::new();
+    for user in &tail.members {
+        let lists = Owed {
             chat: last.chat_id,
             user: *user,
             last_seq: last.seq,
             last_at: last.created_at,
             read_seq: read(*user),
-        })
-        .collect()
+            told: None,
+        };
+        let ranges = ranges(outcomes);
+        if ranges.is_empty() {
+            owed.push(lists);
+        }
+        owed.extend(ranges.into_iter().map(|range| Owed { told: Some(range), ..lists }));
+    }
+    owed
+}
+
+/// The `seq`s of those that are new, from which to which. Another process may have appended in between.
+fn ranges(outcomes: &[Outcome]) -> Vec<(u64, u64)> {
+    let mut seqs: Vec<u64> = outcomes.iter().filter_map(|(_, outcome)| new(outcome)).collect();
+    seqs.sort_unstable();
+    let mut ranges: Vec<(u64, u64)> = Vec::new();
+    for seq in seqs {
+        match ranges.last_mut() {
+            Some((_, to)) if *to + 1 == seq => *to = seq,
+            _ => ranges.push((seq, seq)),
+        }
+    }
+    ranges
+}
+
+const fn new(outcome: &Result<Appended>) -> Option<u64> {
+    match outcome {
+        Ok(Appended::New { message, .. }) => Some(message.seq),
+        _ => None,
+    }
+}
+
+/// The last new message of a chat has the places of the entries.
+fn tell(tail: &Tail, outcomes: &mut [Outcome], known: &Places) {
+    let last = outcomes.iter_mut().map(|(_, outcome)| outcome).max_by_key(|outcome| new(outcome));
+    if let Some(Ok(Appended::New { places, .. })) = last {
+        let place =
+            |user: &UserId| known.get(&(tail.chat, *user)).map(|at| Place { user: *user, position: *at });
+        *places = tail.members.iter().filter_map(place).collect();
+    }
 }
