@@ -118,6 +118,13 @@ impl Proxy {
         clients
     }
 
+    /// Whether a direction is held up.
+    #[must_use]
+    pub fn is_stalled(&self, client: SocketAddr) -> bool {
+        let lines = self.inner.lines();
+        lines.get(&client).is_some_and(|line| line.borrow().ways.iter().any(|way| way.is_stalled))
+    }
+
     /// How many connections were cut.
     #[must_use]
     pub fn cuts(&self) -> usize {

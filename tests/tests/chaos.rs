@@ -241,7 +241,7 @@ impl Trial {
                 device.check().await;
             }
             // As often as it happens by chance; nothing is waited for.
-            let pause = self.dice.below(60);
+            let pause = self.dice.below(100);
             tokio::time::sleep(Duration::from_millis(pause)).await;
         }
     }
@@ -255,7 +255,9 @@ impl Trial {
     }
 
     fn harm_a_connection(&mut self) {
-        let clients: Vec<SocketAddr> = self.proxy.clients();
+        // Those that are held up stay so, until they are too slow, or their clients give them up.
+        let mut clients: Vec<SocketAddr> = self.proxy.clients();
+        clients.retain(|client| !self.proxy.is_stalled(*client));
         if clients.is_empty() {
             return;
         }
@@ -266,8 +268,7 @@ impl Trial {
             0..50 => self.proxy.cut_after(client, way, self.dice.below(20_000), how),
             50..60 => self.proxy.cut(client, how),
             60..65 => self.proxy.stall(client, way, true),
-            65 => clients.iter().for_each(|client| self.proxy.stall(*client, way, false)),
-            66 => self.proxy.cut_all(how),
+            65 => self.proxy.cut_all(how),
             _ => {}
         }
     }
