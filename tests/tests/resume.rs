@@ -19,7 +19,7 @@ enum Door {
 }
 
 enum Line {
-    SocketIo(sio::Socket),
+    SocketIo(Box<sio::Socket>),
     WebSocket(Box<Ws>),
 }
 
@@ -38,7 +38,7 @@ impl Line {
             Door::SocketIo => {
                 let tcp = TcpStream::connect(&address).await.unwrap();
                 let auth = json!({ "token": person.token, "since": since });
-                Self::SocketIo(sio::Socket::over(tcp, &auth).await.unwrap())
+                Self::SocketIo(sio::Socket::over(tcp, &auth).await.unwrap().into())
             }
             Door::WebSocket => {
                 Self::WebSocket(Ws::with(resumption(&address, &person.token, since)).await.unwrap().into())
