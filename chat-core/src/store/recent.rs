@@ -44,6 +44,7 @@ impl<T, K: Copy + Eq + Hash> Recent<T, K> {
         self.old.remove(&id);
     }
 
+    #[cfg(any(feature = "sqlite", test))]
     pub(super) fn clear(&mut self) {
         self.young.clear();
         self.old.clear();
