@@ -147,6 +147,8 @@ impl Book for Memory {
             let may = |other: &UserId| *other != user && !world.blocks.contains(&(user, *other));
             world.people.iter().copied().filter(may).collect()
         };
+        // The longest of all: others come in between.
+        sleep(self.takes * 3).await;
         self.call().await?;
         Ok(listeners)
     }
@@ -316,6 +318,12 @@ async fn who_goes_and_comes_within_a_tick_is_not_told_of() {
     sleep(SOON).await;
     assert_eq!((node.told(bob, ann), node.stored(ann).0), (vec![], true));
     assert_eq!(node.memory.world().writes, [(ann, true)], "stored once");
+    node.tracker.depart(ann);
+    drop(here);
+    sleep(TICK / 2).await;
+    here = node.tracker.arrive(ann);
+    sleep(SOON).await;
+    assert_eq!(node.told(bob, ann), []);
     node.tracker.depart(ann);
     drop(here);
     for _ in 0..3 {
