@@ -21,6 +21,7 @@
 )]
 
 mod client;
+mod dice;
 mod names;
 mod person;
 mod raw;
@@ -33,14 +34,19 @@ mod token;
 mod wait;
 
 pub mod ledger;
+pub mod line;
 pub mod measure;
+pub mod mirror;
 pub mod pictures;
+pub mod proxy;
+pub mod resuming;
 pub mod shape;
 pub mod sio;
 pub mod ws;
 
 pub use self::{
     client::Client,
+    dice::Dice,
     names::{PASSWORD_MARK, Signup},
     person::Person,
     raw::{RawConnection, RawReply},
