@@ -125,7 +125,10 @@ async fn changes(ann: &Person, bob: &Person) -> Vec<(&'static str, Value)> {
                 "updatedAt": reacted["updatedAt"] }),
         ),
         ("deleteMessage", deleted),
-        ("hideMessage", json!({ "messageId": answer["_id"], "chatId": chat })),
+        (
+            "hideMessage",
+            json!({ "messageId": answer["_id"], "chatId": chat, "senderId": bob.id(), "seq": answer["seq"] }),
+        ),
         ("messagesDelivered", mark(2)),
         ("messagesRead", mark(3)),
     ]

@@ -320,7 +320,7 @@ mod tests {
             &Event::Typing { sender_id: id, is_typing: true },
             &Event::Presence { user_id: id, is_online: true, last_seen: now },
             &Event::Reactions { message_id, chat_id, reactions: Vec::new(), updated_at: now },
-            &Event::MessageHidden { message_id, chat_id },
+            &Event::MessageHidden { message_id, chat_id, seq: 5, sender_id: id },
             &Event::MessagesDelivered(watermark),
             &Event::MessagesRead(watermark),
         ] {

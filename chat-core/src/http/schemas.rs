@@ -191,7 +191,11 @@ fn events(limits: &Limits) -> Value {
     let mut events = json!({
         "DeleteMessageEvent": object("What to delete.", json!({ "messageId": id }), &[]),
         "HideMessageEvent": object("What you don't want to see any more.", json!({ "messageId": id }), &[]),
-        "MessageHiddenEvent": object("What you don't want to see any more.", json!({ "messageId": id, "chatId": id }), &[]),
+        "MessageHiddenEvent": object(
+            "What you don't want to see any more.",
+            json!({ "messageId": id, "chatId": id, "seq": count, "senderId": id }),
+            &[],
+        ),
         "ReactionsEvent": object("All reactions of a message.", json!({
             "messageId": id, "chatId": id, "reactions": { "type": "array", "items": schema("Reaction") }, "updatedAt": time,
         }), &[]),

@@ -88,11 +88,13 @@ pub trait Users {
     /// Says that the process with this lease is there, at `at`. Costs the same however many are online.
     async fn renew_lease(&self, lease: &str, at: Timestamp) -> Result<()>;
 
-    /// Gives up the lease, and with it all who are online by it: they go offline at `at`.
+    /// Gives up the lease, and with it all who are online by it: they go offline at `at`, and how many these are is
+    /// returned. `last_seen` never moves back, here and when a lease expires.
     async fn end_lease(&self, lease: &str, at: Timestamp) -> Result<u64>;
 
     /// Marks as offline whoever is online by a lease that was not renewed since `before`, or by none at all, and
     /// returns how many were. They were last seen when that lease was renewed last; without one `last_seen` stays.
+    /// Such leases are gone afterwards.
     async fn expire_leases(&self, before: Timestamp) -> Result<u64>;
 
     /// Changes what a user has chosen for themselves, and returns all of it. `updated_at` stays: others must not see
@@ -152,7 +154,7 @@ pub trait Messages {
     ///   at this very moment, nothing is appended and that message is the outcome ([`Appended::Repeat`]).
     /// - The first message to a `receiver` makes the chat, with both as its members.
     /// - The sender's read watermark moves to the new `seq`; the chat moves to the front of every member's list.
-    /// - Every member's feed tells of it ([`Change::Sent`]), see [`Feeds`].
+    /// - Every member's feed tells of it ([`Change::Sent`]), in one entry for each chat of the call; see [`Feeds`].
     ///
     /// # Errors
     /// Per message: [`StoreError::NotFound`] (`"User"`) when the chat does not exist yet and its sender or receiver
@@ -162,7 +164,7 @@ pub trait Messages {
     /// The message with this id.
     async fn message(&self, id: MessageId) -> Result<Option<MessageRecord>>;
 
-    /// The messages with these ids that are there, in no particular order.
+    /// The messages with these ids that are there, each once, in no particular order.
     async fn messages(&self, ids: &[MessageId]) -> Result<Vec<MessageRecord>>;
 
     /// The message that this sender sent under this `client_id`.
@@ -244,7 +246,7 @@ pub const FEED_KEPT: u64 = 131_072;
 /// Who does not want to hear of whom.
 #[async_trait]
 pub trait Blocks {
-    /// Adds a block; whether it was not there before.
+    /// Adds a block; whether it was not there before. One that was there stays as it is.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] when there is no such account to be blocked.

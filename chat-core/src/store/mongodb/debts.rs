@@ -6,7 +6,7 @@
 //! matter who pays first, in which process, and how often; an entry too many does no harm.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -88,11 +88,13 @@ pub(super) type Places = HashMap<(ChatId, UserId), u64>;
 #[derive(Debug, Default)]
 pub(super) struct Debts {
     owed: Mutex<HashMap<(ChatId, UserId), Owed>>,
+    /// Processes that are gone, and of which what they owed is owed here.
+    pub(super) taken: Mutex<HashSet<String>>,
     /// Messages of which nobody knows whether they were inserted, and since when.
     doubts: Mutex<HashMap<MessageId, Instant>>,
 }
 
-fn open<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn open<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -136,38 +138,39 @@ pub(super) async fn pay_at_once(inner: &Inner, call: &Call, owed: impl Iterator<
     // The messages are there: who sent them need not wait long for lists.
     let deadline = call.deadline.min(Instant::now() + AT_ONCE);
     let short = Call { deadline, is_probe: true, ..call.clone() };
-    let (paid, (places, untold)) = tokio::join!(pay(&short, &owed), tell(inner, &short, &owed));
-    let failure = paid.as_ref().err().or(untold.as_ref());
+    let (places, failure) = pay_or_owe(inner, &short, &owed).await;
     if let Some(error) = failure {
         tracing::warn!(%error, "lists of chats are brought up to date later");
     }
+    places
+}
+
+/// Pays each; what can't be paid is owed from then on. Also returns why some can't.
+pub(super) async fn pay_or_owe(inner: &Inner, call: &Call, owed: &[Owed]) -> (Places, Option<StoreError>) {
+    let (paid, (places, untold)) = tokio::join!(pay(call, owed), tell(inner, call, owed));
     for owed in owed {
-        let is_told = owed.told.is_none() || places.contains_key(&owed.key());
-        match (is_told, paid.is_ok()) {
-            (true, true) => inner.debts.settle(&owed),
-            (true, false) => inner.debts.add(Owed { told: None, ..owed }),
-            (false, _) => inner.debts.add(owed),
+        if owed.told.is_some() && !places.contains_key(&owed.key()) {
+            inner.debts.add(*owed);
+            continue;
+        }
+        inner.debts.settle(owed);
+        if paid.is_err() {
+            inner.debts.add(Owed { told: None, ..*owed });
         }
     }
-    places
+    (places, paid.err().or(untold))
 }
 
 /// Pays what is owed.
 pub(super) async fn pay_all(inner: &Inner, call: &Call) -> Result<()> {
     look_for_doubtful(inner, call).await?;
     let owed: Vec<Owed> = open(&inner.debts.owed).values().copied().collect();
+    let mut failure = None;
     for step in owed.chunks(STEP) {
-        pay_and_tell(inner, call, step).await?;
-        step.iter().for_each(|paid| inner.debts.settle(paid));
+        // One that can't be paid keeps nobody else from it.
+        failure = pay_or_owe(inner, call, step).await.1.or(failure);
     }
-    Ok(())
-}
-
-/// # Errors
-/// When not all of it could be paid; some may be.
-pub(super) async fn pay_and_tell(inner: &Inner, call: &Call, owed: &[Owed]) -> Result<()> {
-    let (paid, (_, untold)) = tokio::join!(pay(call, owed), tell(inner, call, owed));
-    paid.and(untold.map_or(Ok(()), Err))
+    failure.map_or(Ok(()), Err)
 }
 
 /// Those that are there after all are owed.
@@ -179,7 +182,9 @@ async fn look_for_doubtful(inner: &Inner, call: &Call) -> Result<()> {
         let found: Vec<MessageRecord> = found.iter().filter_map(to_message).collect();
         found.iter().flat_map(owed_for).for_each(|owed| inner.debts.add(owed));
         let mut doubts = open(&inner.debts.doubts);
-        doubts.retain(|id, _| !found.iter().any(|record| record.id == *id));
+        for record in &found {
+            doubts.remove(&record.id);
+        }
         for (id, since) in step {
             if since.elapsed() > DOUBT {
                 doubts.remove(id);

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use super::{
     Inner,
     db::{Call, Update},
-    debts::{Owed, gather, owed_for, pay_all, pay_and_tell},
+    debts::{Owed, gather, open, owed_for, pay_all, pay_or_owe},
     documents::{date, timestamp, to_message},
     queries::{self, NOTES},
     untold,
@@ -43,11 +43,11 @@ pub(super) async fn keep_beating(inner: Arc<Inner>) {
     loop {
         let work = async {
             beat(&inner, &inner.db.call()).await?;
-            untold::sweep(&inner).await?;
+            let swept = untold::sweep(&inner).await;
             if beats.is_multiple_of(6) {
                 take_over(&inner).await?;
             }
-            Ok::<_, crate::StoreError>(())
+            swept
         };
         let done = tokio::select! {
             done = work => done,
@@ -109,9 +109,17 @@ async fn take_over(inner: &Inner) -> Result<()> {
         }
         // One that never had word of a payment owes at most what it did since it began.
         let from = timestamp(&node, "settled").unwrap_or_else(|| before(seen, IN_FLIGHT));
-        settle(inner, from, seen.plus(IN_FLIGHT)).await?;
-        call.delete(NOTES, queries::by_id(name)).await?;
-        tracing::info!("looked after the messages of a process that had ended without a word");
+        let is_taken = open(&inner.debts.taken).contains(name);
+        if !is_taken {
+            settle(inner, from, seen.plus(IN_FLIGHT)).await?;
+            open(&inner.debts.taken).insert(name.to_owned());
+        }
+        // Until all is paid it is another process's to look after, should this one end without a word, too.
+        if inner.debts.is_empty() {
+            call.delete(NOTES, queries::by_id(name)).await?;
+            open(&inner.debts.taken).remove(name);
+            tracing::info!("looked after the messages of a process that had ended without a word");
+        }
     }
     Ok(())
 }
@@ -131,7 +139,9 @@ async fn settle(inner: &Inner, from: Timestamp, to: Timestamp) -> Result<()> {
     }
     let owed: Vec<Owed> = owed.into_values().collect();
     for step in owed.chunks(STEP) {
-        pay_and_tell(inner, &long(), step).await?;
+        if let (_, Some(error)) = pay_or_owe(inner, &long(), step).await {
+            tracing::debug!(%error, "what a process owed that is gone is owed by this one now");
+        }
     }
     Ok(())
 }

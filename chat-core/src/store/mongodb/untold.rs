@@ -24,7 +24,7 @@ use super::{
     queries::{self, MEMBERS, MESSAGES},
 };
 use crate::{
-    ChatId, MessageId, UserId,
+    ChatId, MessageId, StoreError, UserId,
     store::{Change, Place, Result},
 };
 
@@ -162,7 +162,7 @@ async fn push(
     chat: ChatId,
     carrier: Carrier,
     told: Told,
-) -> Result<(Vec<Place>, Option<crate::StoreError>)> {
+) -> Result<(Vec<Place>, Option<StoreError>)> {
     let Some(change) = told.change(chat, carrier) else { return Ok((Vec::new(), None)) };
     let members = match told {
         Told::Hidden(user) => vec![user],
@@ -214,7 +214,7 @@ pub(super) async fn sweep(inner: &Inner) -> Result<()> {
 }
 
 async fn sweep_all(inner: &Inner, call: &Call) -> Result<()> {
-    let mut now: HashSet<ObjectId> = HashSet::new();
+    let (mut now, mut failure) = (HashSet::new(), None);
     for query in [queries::untold_messages(STEP), queries::untold_members(STEP)] {
         for document in call.find(&query).await? {
             let Some(chat) = id(&document, "chat").map(ChatId::from_bytes) else { continue };
@@ -229,16 +229,30 @@ async fn sweep_all(inner: &Inner, call: &Call) -> Result<()> {
                     now.insert(mark);
                     continue;
                 }
-                if let Some(told) = Told::read(content)
-                    && let (_, Some(error)) = push(inner, call, chat, carrier, told).await?
-                {
-                    return Err(error);
+                if let Err(error) = tell_again(inner, call, chat, carrier, mark, content).await {
+                    // One that can't be told keeps no other from it.
+                    now.insert(mark);
+                    failure = Some(error);
                 }
-                clear(call, carrier, &[mark]).await?;
-                inner.untold.seen().remove(&mark);
             }
         }
     }
     *inner.untold.seen() = now;
-    Ok(())
+    failure.map_or(Ok(()), Err)
+}
+
+async fn tell_again(
+    inner: &Inner,
+    call: &Call,
+    chat: ChatId,
+    carrier: Carrier,
+    mark: ObjectId,
+    content: &Document,
+) -> Result<()> {
+    if let Some(told) = Told::read(content)
+        && let (_, Some(error)) = push(inner, call, chat, carrier, told).await?
+    {
+        return Err(error);
+    }
+    clear(call, carrier, &[mark]).await
 }

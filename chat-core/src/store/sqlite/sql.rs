@@ -109,7 +109,6 @@ statements! {
          ON CONFLICT (name) DO UPDATE SET renewed_at = max(renewed_at, excluded.renewed_at)";
     REMOVE_LEASE = "DELETE FROM leases WHERE name = ?1";
     REMOVE_LEASES = "DELETE FROM leases WHERE renewed_at < ?1";
-    /// Of those who are online, there is an index.
     LEAVE =
         "UPDATE users SET is_online = 0, lease = NULL, last_seen = max(last_seen, ?2)
          WHERE is_online = 1 AND lease = ?1";

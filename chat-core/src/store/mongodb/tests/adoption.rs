@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     ChatId, MessageId, UserId,
-    store::{Chats, Messages, Store, Users},
+    store::{Change, Chats, Feeds, Messages, Store, Users},
 };
 
 fn id(n: u8) -> UserId {
@@ -116,6 +116,14 @@ async fn a_message_beside_this_store_is_news() {
     assert_eq!(texts(&store, chat).await, ["500", "100"]);
     assert_eq!(store.chat(chat, id(2)).await.unwrap().unwrap().unread(), 1);
     assert_eq!(store.chat(chat, id(1)).await.unwrap().unwrap().unread(), 0);
+    // Feeds tell of it, and of the history of before nothing.
+    for user in [id(1), id(2)] {
+        let entries =
+            until(async || store.feed(user, 0, 10).await.unwrap().filter(|entries| !entries.is_empty()))
+                .await;
+        let changes: Vec<_> = entries.iter().map(|entry| entry.change).collect();
+        assert_eq!(changes, [Change::Sent { chat, from: 2, to: 2 }]);
+    }
     // A new message carries the chat's name of there.
     let sent = append(&store, message(id(2), id(1))).await.unwrap().into_record();
     let document = own

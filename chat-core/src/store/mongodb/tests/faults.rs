@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     StoreError, Timestamp,
-    store::{Chats, Messages, ProfileChange, Store, Users},
+    store::{Change, Chats, Feeds, Messages, ProfileChange, Store, Users},
 };
 
 /// Again where the pool is still being cleared after the fault before.
@@ -180,6 +180,15 @@ async fn lists_are_brought_up_to_date() {
         members.iter().all(|member| super::super::db::int(member, "lastSeq") == 2).then_some(())
     })
     .await;
+    // Their feeds tell of it, too, if of what was told before once more.
+    for user in [ann, bob] {
+        until(async || {
+            let entries = later.feed(user, 0, 10).await.unwrap().unwrap();
+            let last = entries.last().map(|entry| entry.change);
+            matches!(last, Some(Change::Sent { to: 2, .. })).then_some(())
+        })
+        .await;
+    }
     until(async || {
         let notes = all(&later.inner.db, "chatcore_notes").await;
         (!notes.iter().any(|note| note.get_str("_id").ok() == Some("node:dead"))).then_some(())

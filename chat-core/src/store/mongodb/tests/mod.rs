@@ -3,6 +3,7 @@
 
 mod adoption;
 mod faults;
+mod feeds;
 mod opening;
 mod plans;
 mod proxy;
