@@ -25,6 +25,7 @@ use std::{
 use chat_tests::{
     Dice, MongoServer, Person, Server, Target, Value, for_each_target, json,
     line::Door,
+    measure::metric,
     mirror::Mirror,
     proxy::{Cut, Proxy, Way},
     resuming::{Device, Identity, Request, Script},
@@ -44,8 +45,9 @@ const SLOW: usize = 2;
 const HOT: usize = 2;
 /// How long there is chaos, at most.
 const BUDGET: Duration = Duration::from_secs(40);
-/// How long the devices may take to have everything when it is quiet.
-const CATCH_UP: Duration = Duration::from_secs(60);
+/// How long the devices may take to have everything when it is quiet. On MongoDB, what a killed process had inserted and
+/// not told of is told by the next one when that is sure that it is gone: after a minute, and it looks twice in that.
+const CATCH_UP: Duration = Duration::from_secs(150);
 
 /// Everybody writes to three others: the corners of a cube and its edges.
 fn partners(person: usize) -> [usize; 3] {
@@ -178,6 +180,8 @@ struct Trial {
     start: Instant,
     kills: usize,
     store_kills: usize,
+    /// Connections that were closed because their clients read too slowly, as the servers said.
+    slow: f64,
 }
 
 impl Trial {
@@ -298,7 +302,14 @@ impl Trial {
         }
     }
 
+    /// Most of them are not told why: there is no way through to them.
+    async fn count_the_slow(&mut self) {
+        let page = self.server.client().fetch("/metrics").await;
+        self.slow += metric(page.text(), "chat_slow_connections_closed_total").unwrap();
+    }
+
     async fn end_the_server(&mut self, is_kill: bool) {
+        self.count_the_slow().await;
         if is_kill {
             self.server.kill().await;
             self.kills += 1;
@@ -324,6 +335,7 @@ impl Trial {
 
     /// Nothing is harmed any more, and everything is answered.
     async fn quiet(&mut self) {
+        self.count_the_slow().await;
         self.proxy.heal();
         for device in &self.devices {
             device.set_slow(false);
@@ -567,7 +579,7 @@ impl Trial {
             self.proxy.cuts(),
             self.kills,
             self.store_kills,
-            sum(&|device| device.state().slow),
+            self.slow,
             sum(&|device| device.state().dead),
             sum(&|device| device.state().resumes),
             sum(&|device| device.state().refused),
