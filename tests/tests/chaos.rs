@@ -225,7 +225,20 @@ impl Trial {
                 devices.push(Device::start(identity, proxy.clone(), dice.fork(), author.script()));
             }
         }
-        Self { target, server, store, proxy, people, devices, work, dice, start, kills: 0, store_kills: 0 }
+        Self {
+            target,
+            server,
+            store,
+            proxy,
+            people,
+            devices,
+            work,
+            dice,
+            start,
+            kills: 0,
+            store_kills: 0,
+            slow: 0.0,
+        }
     }
 
     /// Everybody has a cursor, and begins. Before that they would have to load what is there.
