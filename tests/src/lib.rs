@@ -71,7 +71,7 @@ where
     let _ = target.program();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
-        tokio::time::timeout(wait::TEST_DEADLINE, test(target)).await.expect("the test hangs");
+        tokio::time::timeout(wait::test_deadline(), test(target)).await.expect("the test hangs");
     });
 }
 
