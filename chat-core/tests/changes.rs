@@ -205,7 +205,7 @@ async fn receipts_as_far_as_one_wants() {
     let chat_id = ChatId::direct(*ann, *bob);
     let mut anns = chat.events().subscribe(*ann);
     let mut bobs = chat.events().subscribe(*bob);
-    (anns.cursor().await, bobs.cursor().await);
+    let _ = (anns.cursor().await, bobs.cursor().await);
     let ticks = async || {
         let lines = chat.messages().chats(*ann, None, 50).await.unwrap().items;
         (lines[0].delivered_seq, lines[0].read_seq)

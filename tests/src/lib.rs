@@ -21,6 +21,7 @@
 )]
 
 mod client;
+mod dice;
 mod names;
 mod person;
 mod raw;
@@ -33,14 +34,19 @@ mod token;
 mod wait;
 
 pub mod ledger;
+pub mod line;
 pub mod measure;
+pub mod mirror;
 pub mod pictures;
+pub mod proxy;
+pub mod resuming;
 pub mod shape;
 pub mod sio;
 pub mod ws;
 
 pub use self::{
     client::Client,
+    dice::Dice,
     names::{PASSWORD_MARK, Signup},
     person::Person,
     raw::{RawConnection, RawReply},
@@ -65,7 +71,7 @@ where
     let _ = target.program();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
-        tokio::time::timeout(wait::TEST_DEADLINE, test(target)).await.expect("the test hangs");
+        tokio::time::timeout(wait::test_deadline(), test(target)).await.expect("the test hangs");
     });
 }
 

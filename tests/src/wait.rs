@@ -5,8 +5,11 @@ use std::time::{Duration, Instant};
 /// How long anything may take that has to happen.
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
-/// How long a whole test may take.
-pub(crate) const TEST_DEADLINE: Duration = Duration::from_secs(300);
+/// How long a whole test may take; with `CHAT_CHAOS=long`, an hour.
+pub(crate) fn test_deadline() -> Duration {
+    let is_long = std::env::var("CHAT_CHAOS").is_ok_and(|mode| mode == "long");
+    Duration::from_secs(if is_long { 3600 } else { 300 })
+}
 
 /// Asks again and again until there is an answer; past [`DEADLINE`] the test fails and says what it waited for.
 pub async fn until<T, F, R>(what: &str, mut probe: F) -> T

@@ -130,6 +130,12 @@ impl Connection {
         self.reader.sign(self.link.user, self.position)
     }
 
+    /// Whether it is to be told first that its cursor was of no use: until then it must not be given another one.
+    #[cfg(any(feature = "socketio", feature = "websocket"))]
+    pub(crate) const fn must_resync(&self) -> bool {
+        self.must_resync
+    }
+
     /// The next event; `None` when the service closed the connection and everything queued before was read.
     ///
     /// Cancel-safe: a dropped future loses nothing.
@@ -231,9 +237,9 @@ impl Connection {
                 let before = self.position;
                 self.position = self.position.max(position);
                 self.absorb();
-                for (index, event) in events.into_iter().enumerate() {
-                    // Only who has the whole batch has everything up to its end.
-                    let position = if index + 1 == count { self.position } else { before };
+                for (index, (event, known)) in events.into_iter().enumerate() {
+                    // Behind the last one is what needs no event, or was told live.
+                    let position = if index + 1 == count { self.position } else { known.max(before) };
                     let cursor = Some(self.reader.sign(self.link.user, position));
                     self.ready.push_back(Delivery { event, cursor });
                 }
@@ -405,7 +411,8 @@ mod tests {
                 return Look::Lost(feed.len() as u64);
             }
             let rest = &feed[usize::try_from(position).unwrap()..];
-            let events: Vec<_> = rest.iter().take(STEP).map(|number| event(*number)).collect();
+            let steps = rest.iter().take(STEP).zip(position + 1..);
+            let events: Vec<_> = steps.map(|(number, position)| (event(*number), position)).collect();
             let position = position + events.len() as u64;
             Look::Batch { is_end: events.len() == rest.len(), events, position }
         }

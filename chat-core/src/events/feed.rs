@@ -47,7 +47,9 @@ pub(super) enum Look {
     End(u64),
     /// What changed.
     Batch {
-        events: Vec<SharedEvent>,
+        /// Each with the position up to which somebody has all who has it and those before it: who is cut off again
+        /// and again gets forward all the same.
+        events: Vec<(SharedEvent, u64)>,
         /// Who has these events has all up to here.
         position: u64,
         /// There was no more at that moment.
@@ -80,21 +82,39 @@ impl FeedReader {
         let Some(last) = entries.last() else {
             return Ok(Look::Batch { events: Vec::new(), position, is_end });
         };
-        let events = self.events(user, entries).await?;
+        let (events, ends) = self.events(user, entries).await?;
+        let mut reached = entries.iter().zip(ends).peekable();
+        let mut known = position;
+        let events = events.into_iter().enumerate().map(|(index, event)| {
+            while let Some((entry, _)) = reached.next_if(|(_, end)| *end <= index + 1) {
+                known = entry.position;
+            }
+            (SharedEvent::new(event), known)
+        });
+        let events = events.collect();
         Ok(Look::Batch { events, position: last.position, is_end })
     }
 
-    async fn events(&self, user: UserId, entries: &[FeedEntry]) -> Result<Vec<SharedEvent>> {
+    /// The events, and for each entry how many of them tell all of it and of those before it.
+    async fn events(&self, user: UserId, entries: &[FeedEntry]) -> Result<(Vec<Event>, Vec<usize>)> {
         let mut sent = self.sent(user, entries).await?;
         let mut told: HashSet<MessageId> = sent.values().flatten().map(|record| record.id).collect();
         let changed = self.changed(user, entries, &told).await?;
         let mut marked = HashSet::new();
-        let mut events = Vec::new();
+        // Where the messages of a chat stand among the events.
+        let mut places: HashMap<ChatId, Vec<(u64, usize)>> = HashMap::new();
+        let (mut events, mut ends) = (Vec::new(), Vec::new());
+        let mut end = 0;
         for entry in entries {
             match entry.change {
-                Change::Sent { chat, .. } => {
-                    let records = sent.remove(&chat).unwrap_or_default();
-                    events.extend(records.into_iter().map(|record| self.message(record, Event::MessageSent)));
+                Change::Sent { chat, to, .. } => {
+                    let places = places.entry(chat).or_default();
+                    for record in sent.remove(&chat).unwrap_or_default() {
+                        places.push((record.seq, events.len() + 1));
+                        events.push(self.message(record, Event::MessageSent));
+                    }
+                    let own = places.iter().filter(|(seq, _)| *seq <= to).map(|(_, place)| *place);
+                    end = own.fold(end, usize::max);
                 }
                 Change::Marked { chat, user: member } => {
                     if marked.insert((chat, member)) {
@@ -109,19 +129,28 @@ impl FeedReader {
                 })),
                 Change::Edited(id) | Change::Deleted(id) | Change::Reacted(id) => {
                     let record = changed.get(&id).filter(|record| !record.hidden_for.contains(&user));
-                    let Some(record) = record.filter(|_| !told.contains(&id)) else { continue };
-                    if record.is_deleted {
-                        told.insert(id);
+                    if told.contains(&id) {
+                        // By an event of before; or where that it was sent stands late, by one that comes yet.
+                        let is_coming = sent.values().flatten().any(|record| record.id == id);
+                        end = if is_coming { usize::MAX } else { end };
+                    } else if let Some(record) = record {
+                        if record.is_deleted {
+                            told.insert(id);
+                        }
+                        events.push(if matches!(entry.change, Change::Reacted(_)) && !record.is_deleted {
+                            reactions(record)
+                        } else {
+                            self.message(record.clone(), Event::MessageEdited)
+                        });
                     }
-                    events.push(if matches!(entry.change, Change::Reacted(_)) && !record.is_deleted {
-                        reactions(record)
-                    } else {
-                        self.message(record.clone(), Event::MessageEdited)
-                    });
                 }
             }
+            if !matches!(entry.change, Change::Sent { .. }) {
+                end = end.max(events.len());
+            }
+            ends.push(end);
         }
-        Ok(events.into_iter().map(SharedEvent::new).collect())
+        Ok((events, ends))
     }
 
     /// Messages that were sent, by chat, as the user may see them.

@@ -1,4 +1,4 @@
-//! What presence asks of the store.
+//! What presence asks of the store, and how it tells people.
 
 use std::{fmt, sync::Arc};
 
@@ -7,11 +7,12 @@ use async_trait::async_trait;
 use crate::{
     Timestamp, UserId,
     auth::Blocks,
+    events::{Hub, SharedEvent, Standing},
     store::{Result, Store},
 };
 
-/// The part of the store that presence needs, and a clock that goes with it: so the tracker can be tested in a time that
-/// stands still.
+/// The part of the store that presence needs, the way to the people, and the clock: so the tracker can be tested in a
+/// time that stands still.
 #[async_trait]
 pub(super) trait Book: fmt::Debug + Send + Sync {
     fn now(&self) -> Timestamp;
@@ -32,6 +33,9 @@ pub(super) trait Book: fmt::Debug + Send + Sync {
     async fn heard_by(&self, user: UserId) -> Result<Vec<UserId>>;
     /// Whether one may know of the user; `None` for somebody who has no chat with them.
     async fn hears(&self, user: UserId, listener: UserId) -> Result<Option<bool>>;
+
+    /// Never waits.
+    fn tell(&self, listener: UserId, event: &SharedEvent);
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -45,6 +49,7 @@ pub(super) struct BookEntry {
 pub(super) struct StoreBook {
     pub(super) store: Arc<dyn Store>,
     pub(super) blocks: Arc<Blocks>,
+    pub(super) hub: Arc<Hub>,
 }
 
 #[async_trait]
@@ -100,5 +105,9 @@ impl Book for StoreBook {
         let is_partner = self.store.partners(user).await?.contains(&listener);
         let is_blocked = self.blocks.of(user).await?.blocks(listener);
         Ok(is_partner.then_some(!is_blocked))
+    }
+
+    fn tell(&self, listener: UserId, event: &SharedEvent) {
+        self.hub.deliver(listener, event, None, Standing::Passing);
     }
 }

@@ -69,7 +69,7 @@ impl Lease {
     /// Renews it, or begins another one where it may be over: somebody may be about to mark as offline whoever is online
     /// by the old one. Returns whether it is another one.
     async fn renew(&self, book: &dyn Book) -> store::Result<bool> {
-        let mut is_over = self.held().renewed.is_long_ago(book);
+        let mut is_over = false;
         loop {
             let now = Moment::now(book);
             let (name, since) = if is_over {
@@ -80,7 +80,7 @@ impl Lease {
             };
             book.renew(&name).await?;
             if since.is_long_ago(book) {
-                // It came too late, perhaps.
+                // That came too late, perhaps.
                 is_over = true;
                 continue;
             }

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::tracker::{AT_ONCE, Tracker};
 use crate::{
     StoreError, Timestamp, UserId,
-    events::{Event, SharedEvent, Standing},
+    events::{Event, SharedEvent},
     store,
 };
 
@@ -141,7 +141,7 @@ impl Tracker {
         }
         let event = SharedEvent::new(Event::Presence { user_id: user, is_online, last_seen });
         for listener in to {
-            self.hub.deliver(*listener, &event, None, Standing::Passing);
+            self.book.tell(*listener, &event);
         }
         (state.told, state.must_tell) = (is_online, false);
     }
@@ -170,7 +170,7 @@ impl Tracker {
             if state.told {
                 let last_seen = if is_online { state.changed_at.unwrap_or(at) } else { at };
                 let event = Event::Presence { user_id: user, is_online, last_seen };
-                self.hub.deliver(other, &SharedEvent::new(event), None, Standing::Passing);
+                self.book.tell(other, &SharedEvent::new(event));
             }
             return Ok(());
         }

@@ -35,7 +35,6 @@ pub(super) const AT_ONCE: usize = 32;
 pub(crate) struct Tracker {
     pub(super) users: DashMap<UserId, State>,
     pub(super) book: Arc<dyn Book>,
-    pub(super) hub: Arc<Hub>,
     pub(super) news: Arc<News>,
     pub(super) lease: Lease,
     pub(super) stop: CancellationToken,
@@ -69,12 +68,11 @@ impl Tracker {
         stop: CancellationToken,
         grace: Duration,
     ) -> store::Result<Arc<Self>> {
-        Self::begin(Arc::new(StoreBook { store, blocks }), hub, tasks, stop, grace).await
+        Self::begin(Arc::new(StoreBook { store, blocks, hub }), tasks, stop, grace).await
     }
 
     pub(super) async fn begin(
         book: Arc<dyn Book>,
-        hub: Arc<Hub>,
         tasks: &TaskTracker,
         stop: CancellationToken,
         grace: Duration,
@@ -83,7 +81,6 @@ impl Tracker {
             users: DashMap::new(),
             lease: Lease::begin(&*book).await?,
             book,
-            hub,
             news: Arc::default(),
             stop,
             grace,

@@ -56,6 +56,10 @@ pub(crate) async fn greeting(
 
 /// Where it stands, unless that can't be known in time, or nobody wants to know any more.
 async fn cursor(connection: &mut Connection) -> Option<Cursor> {
+    // Cut off before the `resync`, a client that has a good cursor already would never hear of it.
+    if connection.must_resync() {
+        return None;
+    }
     let deadline = Instant::now() + GREETING_WITHIN;
     while connection.close_reason().is_none() && Instant::now() < deadline {
         if let Ok(cursor) = timeout(LOOK, connection.cursor()).await {

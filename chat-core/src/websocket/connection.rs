@@ -1,5 +1,8 @@
 //! One connection from its first frame to its last.
 
+#[cfg(all(test, feature = "sqlite"))]
+mod tests;
+
 use std::time::Duration;
 
 use futures_util::FutureExt;

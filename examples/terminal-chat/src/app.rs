@@ -286,6 +286,7 @@ impl App {
                 }
                 News::Message(_)
                 | News::Deleted(_)
+                | News::Edited(_)
                 | News::Presence { .. }
                 | News::Typing(_)
                 | News::Link(_) => {}

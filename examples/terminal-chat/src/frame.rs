@@ -1,6 +1,6 @@
 //! The frames of the WebSocket door.
 
-use std::io;
+use std::{io, time::Duration};
 
 use serde_json::{Value, json};
 
@@ -14,7 +14,8 @@ use crate::{
 pub(crate) enum Heard {
     OnlineUsers(Vec<Id>),
     Message(Message),
-    Deleted(Message),
+    /// It has another text, or is deleted.
+    Changed(Message),
     Typing {
         sender: Id,
         is_typing: bool,
@@ -27,6 +28,10 @@ pub(crate) enum Heard {
     Reply {
         id: u64,
         outcome: Result<Value, Failure>,
+    },
+    /// The server closes the connection; where it goes away, it says when to come back.
+    Closing {
+        again_in: Option<Duration>,
     },
     /// Of a later version, or to a frame that could not be read.
     Other,
@@ -84,7 +89,8 @@ fn event(name: &str, data: Value) -> Option<Heard> {
     Some(match name {
         "onlineUsers" => Heard::OnlineUsers(serde_json::from_value(data).ok()?),
         "sendMessage" => Heard::Message(serde_json::from_value(data).ok()?),
-        "deleteMessage" => Heard::Deleted(serde_json::from_value(data).ok()?),
+        "editMessage" | "deleteMessage" => Heard::Changed(serde_json::from_value(data).ok()?),
+        "closing" => Heard::Closing { again_in: data["retryAfter"].as_u64().map(Duration::from_millis) },
         "typing" => Heard::Typing { sender: id("senderId")?, is_typing: data["isTyping"].as_bool()? },
         "presence" => Heard::Presence {
             user: id("userId")?,
@@ -104,6 +110,8 @@ mod tests {
         let typing = r#"{"event":"typing","data":{"senderId":"a","isTyping":true},"cursor":"later"}"#;
         assert_eq!(parse(typing), Heard::Typing { sender: "a".into(), is_typing: true });
         assert_eq!(parse(r#"{"event":"onlineUsers","data":["a"]}"#), Heard::OnlineUsers(vec!["a".into()]));
+        let closing = r#"{"event":"closing","data":{"code":"shutting_down","retryAfter":740}}"#;
+        assert_eq!(parse(closing), Heard::Closing { again_in: Some(Duration::from_millis(740)) });
         let reply = r#"{"reply":7,"success":false,"data":{"code":"not_found"},"message":"No such user."}"#;
         let failure = Failure { code: "not_found".into(), message: "No such user.".into() };
         assert_eq!(parse(reply), Heard::Reply { id: 7, outcome: Err(failure) });

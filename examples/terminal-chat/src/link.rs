@@ -65,7 +65,7 @@ pub(crate) struct Link {
 pub(crate) fn start(api: Api) -> Link {
     let (tell, events) = mpsc::channel(QUEUE);
     let (say, orders) = mpsc::channel(QUEUE);
-    tokio::spawn(async move { Task { api, tell, orders, connections: 0 }.run().await });
+    tokio::spawn(async move { Task { api, tell, orders, connections: 0, asked_wait: None }.run().await });
     Link { events, say }
 }
 
@@ -74,6 +74,8 @@ struct Task {
     tell: mpsc::Sender<LinkEvent>,
     orders: mpsc::Receiver<(u64, Say)>,
     connections: u64,
+    /// How long the server asked to stay away, when it went away itself.
+    asked_wait: Option<Duration>,
 }
 
 /// Why a connection, or an attempt at one, is over.
@@ -105,7 +107,10 @@ impl Task {
             let event = match over {
                 Over::Left => return,
                 Over::Ended(why) => LinkEvent::Ended { why },
-                Over::Lost(why) => LinkEvent::Down { why, again_in: wait(attempts, random()) },
+                Over::Lost(why) => {
+                    let asked = self.asked_wait.take().map(|asked| asked.min(LONGEST_WAIT));
+                    LinkEvent::Down { why, again_in: asked.unwrap_or_else(|| wait(attempts, random())) }
+                }
             };
             let again_in = match &event {
                 LinkEvent::Down { again_in, .. } => Some(*again_in),
@@ -171,9 +176,15 @@ impl Task {
         }
     }
 
-    async fn hear(&self, frame: Option<Result<Frame, tungstenite::Error>>) -> ControlFlow<Over> {
+    async fn hear(&mut self, frame: Option<Result<Frame, tungstenite::Error>>) -> ControlFlow<Over> {
         let heard = match frame {
-            Some(Ok(Frame::Text(text))) => frame::parse(&text),
+            Some(Ok(Frame::Text(text))) => match frame::parse(&text) {
+                Heard::Closing { again_in } => {
+                    self.asked_wait = again_in;
+                    return ControlFlow::Continue(());
+                }
+                heard => heard,
+            },
             Some(Ok(Frame::Close(why))) => return ControlFlow::Break(closed(why.as_ref())),
             // A ping has been answered by now.
             Some(Ok(_)) => return ControlFlow::Continue(()),

@@ -218,6 +218,10 @@ impl Plain {
                 News::Deleted(message) => {
                     self.say(&format!("* {} deleted a message", self.state.name(&message.sender_id)))?;
                 }
+                News::Edited(message) => {
+                    let name = self.state.name(&message.sender_id);
+                    self.say(&format!("* {name} edited a message: {}", message.shown()))?;
+                }
                 News::Presence { user, is_online } => {
                     let online = if is_online { "online" } else { "offline" };
                     self.say(&format!("* {} is {online}", self.state.name(&user)))?;

@@ -471,7 +471,7 @@ mod tests {
             updated_at: "3".into(),
             ..message(9, "bob", "ann", "nine")
         };
-        app.on_link(LinkEvent::Heard(Heard::Deleted(deleted)), now);
+        app.on_link(LinkEvent::Heard(Heard::Changed(deleted)), now);
         let (screen, _) = look(&app, 80, 16, now);
         assert!(screen.iter().any(|line| line.ends_with("Bob: [deleted]")), "{screen:#?}");
     }

@@ -122,7 +122,7 @@ impl State {
                 self.online = Some(online.into_iter().collect());
             }
             Heard::Message(message) => self.arrived(message),
-            Heard::Deleted(message) => self.changed(message),
+            Heard::Changed(message) => self.changed(message),
             Heard::Typing { sender, is_typing } => self.heard_typing(sender, is_typing, now),
             Heard::Presence { user, is_online, last_seen } => {
                 if let Some(online) = &mut self.online {
@@ -145,7 +145,8 @@ impl State {
                 }
             }
             Heard::Reply { id, outcome } => self.replied(id, outcome, now),
-            Heard::Other => {}
+            // The link has taken note of the first.
+            Heard::Closing { .. } | Heard::Other => {}
         }
     }
 
@@ -215,11 +216,10 @@ impl State {
         {
             entry.last = Some(message.clone());
         }
-        let is_news = self
-            .conversations
-            .get(&with)
-            .and_then(|known| known.at(message.seq))
-            .is_none_or(|known| !known.is_deleted);
+        let is_news =
+            self.conversations.get(&with).and_then(|known| known.at(message.seq)).is_none_or(|known| {
+                !known.is_deleted && (message.is_deleted || known.updated_at < message.updated_at)
+            });
         if self.is_following_all {
             self.conversations.entry(with.clone()).or_default();
         }
@@ -227,7 +227,7 @@ impl State {
             conversation.merge(message.clone());
         }
         if is_news {
-            self.news.push(News::Deleted(message));
+            self.news.push(if message.is_deleted { News::Deleted(message) } else { News::Edited(message) });
         }
         self.tell(&with);
         self.read();

@@ -64,6 +64,7 @@ pub(crate) enum Order {
 pub(crate) enum News {
     Message(Message),
     Deleted(Message),
+    Edited(Message),
     Presence { user: Id, is_online: bool },
     Typing(Id),
     Link(String),

@@ -300,9 +300,24 @@ fn deleting_ones_last() {
     let later = "2026-01-31T12:00:01.000Z".to_owned();
     let deleted = Message { is_deleted: true, text: None, updated_at: later, ..mine };
     state.on_link(reply(1, Ok(wire(&deleted))), now);
-    state.on_link(LinkEvent::Heard(Heard::Deleted(deleted.clone())), now);
+    state.on_link(LinkEvent::Heard(Heard::Changed(deleted.clone())), now);
     assert_eq!(state.take_news(), [News::Deleted(deleted)], "told once");
     assert!(state.last_of_mine().is_none() && !state.is_deleting());
+}
+
+#[test]
+fn another_text_is_told_once() {
+    let (mut state, now) = connected(true);
+    let first = message(1, "bob", "ann", "helo");
+    state.on_link(LinkEvent::Heard(Heard::Message(first.clone())), now);
+    state.take_news();
+    let later = "2026-01-31T12:00:01.000Z".to_owned();
+    let edited = Message { text: Some("hello".into()), updated_at: later, ..first };
+    for _ in 0..2 {
+        state.on_link(LinkEvent::Heard(Heard::Changed(edited.clone())), now);
+    }
+    assert_eq!(state.take_news(), [News::Edited(edited.clone())]);
+    assert_eq!(state.conversation("bob").unwrap().newest(), Some(&edited));
 }
 
 #[test]
