@@ -119,11 +119,13 @@ impl Tails {
         tail.chat_id = documents.iter().find_map(|document| document.get("chatId").cloned());
         for member in &members {
             tail.last_seq = tail.last_seq.max(member.state.last_seq);
-            if member.state.last_seq > 0 {
-                tail.last_at = tail.last_at.max(member.last_at);
-            }
         }
         follow(call, chat, &mut tail).await?;
+        // A list may be ahead of the log, while messages are adopted: only where the log has nothing left does it count.
+        if tail.last_seq > 0 && tail.last_at == Timestamp::from_millis(i64::MIN) {
+            let known = members.iter().map(|member| member.last_at);
+            tail.last_at = known.max().unwrap_or(tail.last_at);
+        }
         self.put(chat, tail.clone());
         Ok(Some(tail))
     }
