@@ -56,7 +56,7 @@ pub use self::{
     stand_in::StandIn,
     target::{Target, build_program},
     token::{claims, sign_hs256, sign_hs512, unsigned},
-    wait::{DEADLINE, next_millisecond, until},
+    wait::{DEADLINE, next_millisecond, until, until_in},
 };
 pub use chat_test_servers::{MongoDatabase, MongoServer, tool};
 pub use serde_json::{Value, json};

@@ -12,7 +12,16 @@ pub(crate) fn test_deadline() -> Duration {
 }
 
 /// Asks again and again until there is an answer; past [`DEADLINE`] the test fails and says what it waited for.
-pub async fn until<T, F, R>(what: &str, mut probe: F) -> T
+pub async fn until<T, F, R>(what: &str, probe: F) -> T
+where
+    F: FnMut() -> R,
+    R: Future<Output = Option<T>>,
+{
+    until_in(DEADLINE, what, probe).await
+}
+
+/// The same for what takes longer.
+pub async fn until_in<T, F, R>(deadline: Duration, what: &str, mut probe: F) -> T
 where
     F: FnMut() -> R,
     R: Future<Output = Option<T>>,
@@ -22,7 +31,7 @@ where
         if let Some(value) = probe().await {
             return value;
         }
-        assert!(start.elapsed() < DEADLINE, "waited in vain for: {what}");
+        assert!(start.elapsed() < deadline, "waited in vain for: {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

@@ -1,15 +1,18 @@
 //! SIGKILL under load: what was acknowledged is there, once, in order, and nothing has a hole.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at what is not as it should be")]
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use chat_tests::{
     Person, Server, Target, for_each_target, json,
     ledger::{Ledger, conversations},
-    sio, until,
+    sio, until, until_in,
 };
 
 const ROUNDS: usize = 5;
@@ -128,7 +131,9 @@ async fn nobody_stays_online_after_a_kill(target: Target) {
     server.kill().await;
     drop(socket);
     server.restart().await;
-    until("her to be offline", || async {
+    // Where several processes may share a store, it is known from its lease that one is gone: after 30 s, and looked at
+    // every 30 s.
+    until_in(Duration::from_secs(90), "her to be offline", || async {
         (ann.get("/api/auth/me").await.ok(200)["isOnline"] == false).then_some(())
     })
     .await;
