@@ -46,6 +46,8 @@ pub struct Connection {
     must_resync: bool,
     /// Looks that are left for what was to be told later.
     looks: u32,
+    /// There is something new in the feed.
+    has_news: bool,
     ready: VecDeque<Delivery>,
     reading: Option<ReusableBoxFuture<'static, store::Result<Look>>>,
     pause: Option<Pin<Box<Sleep>>>,
@@ -73,6 +75,7 @@ impl Connection {
             ahead: BTreeSet::new(),
             must_resync: false,
             looks: 0,
+            has_news: false,
             ready: VecDeque::new(),
             reading: None,
             pause: None,
@@ -185,7 +188,7 @@ impl Connection {
             if self.link.has_left_out() {
                 self.looks = LOOKS;
             }
-            if self.ahead.len() > AHEAD {
+            if std::mem::take(&mut self.has_news) || self.ahead.len() > AHEAD {
                 self.fall_behind();
             } else if !self.ahead.is_empty() || self.looks == LOOKS {
                 self.pause = Some(Box::pin(sleep(PATIENCE)));
@@ -272,6 +275,11 @@ impl Connection {
     fn take(&mut self, Queued { event, standing }: Queued) -> Option<Delivery> {
         if standing == Standing::Passing {
             return event.map(|event| Delivery { event, cursor: None });
+        }
+        if standing == Standing::News {
+            // Who reads it just now comes to that.
+            self.has_news = self.stage != Stage::Behind;
+            return None;
         }
         if self.stage == Stage::Behind {
             // It stands in the feed, behind what is read just now, or will.

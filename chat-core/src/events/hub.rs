@@ -88,6 +88,8 @@ pub(crate) enum Standing {
     At { position: u64, is_last: bool },
     /// It will later.
     Later,
+    /// There is something new in it, of which nothing else is known.
+    News,
 }
 
 /// An event in a connection's queue.
@@ -189,6 +191,14 @@ impl Hub {
         });
         self.delivered.fetch_add(queued, Ordering::Relaxed);
         reached
+    }
+
+    /// Has the connections of a user look at the feed.
+    pub(crate) fn look(&self, user: UserId) {
+        for entry in self.users.get(&user).iter().flat_map(|entries| entries.iter()) {
+            // One whose queue is full looks at the feed when it comes back.
+            let _ = entry.queue.try_send(Queued { event: None, standing: Standing::News });
+        }
     }
 
     /// Closes the connections of a session. Returns how many the user has left.

@@ -92,6 +92,8 @@ pub(super) struct Debts {
     pub(super) taken: Mutex<HashSet<String>>,
     /// Messages of which nobody knows whether they were inserted, and since when.
     doubts: Mutex<HashMap<MessageId, Instant>>,
+    /// Up to where feeds tell of a chat, as far as that is not noted yet.
+    told: Mutex<HashMap<(ChatId, UserId), u64>>,
 }
 
 pub(super) fn open<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -107,6 +109,30 @@ impl Debts {
     /// Notes something for the next payment.
     pub(super) fn add(&self, owed: Owed) {
         open(&self.owed).entry(owed.key()).and_modify(|known| *known = known.and(&owed)).or_insert(owed);
+    }
+
+    /// Notes that the feeds of these members tell of all up to here: once a second for each chat, because a process that
+    /// does not know it only tells of something once more.
+    pub(super) fn has_told(&self, chat: ChatId, members: &[UserId], seq: u64) {
+        let mut told = open(&self.told);
+        for user in members {
+            let known = told.entry((chat, *user)).or_default();
+            *known = seq.max(*known);
+        }
+    }
+
+    /// Writes that down.
+    pub(super) async fn note_told(&self, call: &Call) -> Result<()> {
+        let told: Vec<_> = std::mem::take(&mut *open(&self.told)).into_iter().collect();
+        for step in told.chunks(STEP) {
+            let update = |((chat, user), seq): &((ChatId, UserId), u64)| Update {
+                filter: queries::membership(*chat, *user),
+                change: doc! { "$max": { "toldSeq": signed(*seq) } },
+                upsert: false,
+            };
+            call.update(MEMBERS, step.iter().map(update).collect(), false).await?;
+        }
+        Ok(())
     }
 
     /// Notes messages that may or may not be there.
@@ -168,7 +194,9 @@ pub(super) async fn pay_all(inner: &Inner, call: &Call) -> Result<()> {
     let mut failure = None;
     for step in owed.chunks(STEP) {
         // One that can't be paid keeps nobody else from it.
-        failure = pay_or_owe(inner, call, step).await.1.or(failure);
+        let (places, error) = pay_or_owe(inner, call, step).await;
+        inner.late.add(places.into_keys().map(|(_, user)| user));
+        failure = error.or(failure);
     }
     failure.map_or(Ok(()), Err)
 }
@@ -221,6 +249,9 @@ pub(super) async fn keep_paying(inner: Arc<Inner>) {
             && let Err(error) = pay_all(&inner, &db.call()).await
         {
             tracing::debug!(%error, "lists of chats are still behind");
+        }
+        if let Err(error) = inner.debts.note_told(&db.call()).await {
+            tracing::debug!(%error, "what was told may be told once more");
         }
         if inner.untold.is_behind()
             && let Err(error) = untold::sweep(&inner).await

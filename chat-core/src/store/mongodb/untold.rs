@@ -249,10 +249,10 @@ async fn tell_again(
     mark: ObjectId,
     content: &Document,
 ) -> Result<()> {
-    if let Some(told) = Told::read(content)
-        && let (_, Some(error)) = push(inner, call, chat, carrier, told).await?
-    {
-        return Err(error);
+    if let Some(told) = Told::read(content) {
+        let (places, failure) = push(inner, call, chat, carrier, told).await?;
+        inner.late.add(places.into_iter().map(|place| place.user));
+        failure.map_or(Ok(()), Err)?;
     }
     clear(call, carrier, &[mark]).await
 }
