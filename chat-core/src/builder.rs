@@ -465,7 +465,6 @@ fn make_folder(folder: &std::path::Path) -> Result<(), SecretFileError> {
     builder.create(folder).map_err(|source| SecretFileError::Io { path: folder.to_owned(), source })
 }
 
-/// Tidies up once in a while, as long as the service is there.
 /// What a store told late is told nobody live: who is concerned looks at their feed.
 fn look_for_late_news(shared: &Arc<Shared>) {
     let (store, hub, stop) = (shared.store.clone(), shared.hub.clone(), shared.stop.clone());
@@ -480,6 +479,7 @@ fn look_for_late_news(shared: &Arc<Shared>) {
     });
 }
 
+/// Tidies up once in a while, as long as the service is there.
 fn keep_house(shared: &Arc<Shared>) {
     let (weak, stop) = (Arc::downgrade(shared), shared.stop.clone());
     tokio::spawn(async move {

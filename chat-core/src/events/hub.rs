@@ -12,7 +12,7 @@ use dashmap::DashMap;
 use tokio::sync::mpsc::{self, error::TrySendError};
 
 use super::SharedEvent;
-use crate::{SessionId, UserId};
+use crate::{SessionId, UserId, store::Place};
 
 /// Names one connection within this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -77,6 +77,8 @@ struct LinkState {
     is_behind: AtomicBool,
     /// Something was left out that does not stand in the feed yet.
     has_left_out: AtomicBool,
+    /// The queue has [`Standing::News`].
+    has_news: AtomicBool,
 }
 
 /// How an event stands in the feed of whom it is told to.
@@ -88,8 +90,19 @@ pub(crate) enum Standing {
     At { position: u64, is_last: bool },
     /// It will later.
     Later,
-    /// There is something new in it, of which nothing else is known.
+    /// There is something new in it, or will be soon: it is to be read.
     News,
+}
+
+impl Standing {
+    /// Of an event that stands in this place, as the last part of the entry.
+    pub(crate) fn of(place: Option<&Place>) -> Self {
+        match place.map(|place| place.position) {
+            Some(Some(position)) => Self::At { position, is_last: true },
+            Some(None) => Self::News,
+            None => Self::Later,
+        }
+    }
 }
 
 /// An event in a connection's queue.
@@ -162,9 +175,11 @@ impl Hub {
     ) -> usize {
         let Some(mut entries) = self.users.get_mut(&user) else { return 0 };
         let (mut reached, mut queued) = (0, 0);
+        // What comes along with something else comes with that, from the feed.
+        let event = event.filter(|_| standing != Standing::News);
         entries.retain(|entry| {
             let knows = event.is_none() || Some(entry.id) == from;
-            if knows && !matches!(standing, Standing::At { is_last: true, .. }) {
+            if knows && !matches!(standing, Standing::At { is_last: true, .. } | Standing::News) {
                 return true;
             }
             if standing != Standing::Passing && entry.shared.is_behind.load(Ordering::SeqCst) {
@@ -172,6 +187,9 @@ impl Hub {
                 if standing == Standing::Later {
                     entry.shared.has_left_out.store(true, Ordering::SeqCst);
                 }
+                return true;
+            }
+            if standing == Standing::News && entry.shared.has_news.swap(true, Ordering::SeqCst) {
                 return true;
             }
             let event = event.filter(|_| !knows).cloned();
@@ -195,10 +213,7 @@ impl Hub {
 
     /// Has the connections of a user look at the feed.
     pub(crate) fn look(&self, user: UserId) {
-        for entry in self.users.get(&user).iter().flat_map(|entries| entries.iter()) {
-            // One whose queue is full looks at the feed when it comes back.
-            let _ = entry.queue.try_send(Queued { event: None, standing: Standing::News });
-        }
+        self.put(user, None, None, Standing::News);
     }
 
     /// Closes the connections of a session. Returns how many the user has left.
@@ -272,7 +287,11 @@ impl Hub {
 impl Link {
     /// What comes next; `None` when the service closed the connection and everything queued before was read.
     pub(super) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Queued>> {
-        self.queue.poll_recv(context)
+        let polled = self.queue.poll_recv(context);
+        if matches!(&polled, Poll::Ready(Some(Queued { standing: Standing::News, .. }))) {
+            self.shared.has_news.store(false, Ordering::SeqCst);
+        }
+        polled
     }
 
     /// Says whether the feed is read: then what stands there is left out of the queue from now on.

@@ -143,14 +143,14 @@ impl Lane {
         }
     }
 
-    /// Looks up what is doubtful, and tells of what is there.
+    /// Looks up what is doubtful, and has those look whom it concerns when it is there.
     async fn resolve(&mut self) {
         let ids: Vec<MessageId> = self.doubtful.keys().copied().collect();
         for id in ids {
             match self.store.message(id).await {
                 Ok(Some(record)) => {
                     self.doubtful.remove(&id);
-                    self.tell(&self.view.message(record), None, &Told::Later);
+                    self.have_looked(&record);
                 }
                 // An attempt may be under way still.
                 Ok(None) => self.doubtful.retain(|known, since| *known != id || since.elapsed() < DOUBT_ENDS),
@@ -208,12 +208,11 @@ impl Lane {
     ) -> Result<Sent> {
         match outcome? {
             Appended::Repeat(record) => {
-                let message = self.view.message(record);
-                // The first attempt was in doubt: this is how its sender, and everybody else, learns of it.
-                if self.doubtful.remove(&message.id).is_some() {
-                    self.tell(&message, from, &Told::Later);
+                // The first attempt was in doubt.
+                if self.doubtful.remove(&record.id).is_some() {
+                    self.have_looked(&record);
                 }
-                Ok(Sent { message, is_repeat: true })
+                Ok(Sent { message: self.view.message(record), is_repeat: true })
             }
             Appended::New { message, .. } => {
                 let message = self.view.message_with_text(message, text);
@@ -230,6 +229,11 @@ impl Lane {
             self.hub.deliver(receiver, &event, None, told.standing(receiver));
         }
         self.hub.deliver(message.sender_id, &event, from, told.standing(message.sender_id));
+    }
+
+    /// Has everybody whom it concerns look at their feed: what came after it may have been told already.
+    fn have_looked(&self, message: &MessageRecord) {
+        message.receiver_id.into_iter().chain([message.sender_id]).for_each(|user| self.hub.look(user));
     }
 
     async fn delete(&self, id: MessageId, to: Vec<UserId>) -> Result<(Message, Deletion)> {
@@ -271,9 +275,7 @@ impl Lane {
         let is_hiding = matches!(event, Event::MessageHidden { .. });
         let event = SharedEvent::new(event);
         for user in to {
-            let place = places.iter().find(|place| place.user == user);
-            let standing = place
-                .map_or(Standing::Later, |place| Standing::At { position: place.position, is_last: true });
+            let standing = Standing::of(places.iter().find(|place| place.user == user));
             if is_hiding || !of.hidden_for.contains(&user) {
                 self.hub.deliver(user, &event, None, standing);
             } else {
@@ -295,11 +297,10 @@ impl Told {
     fn standing(&self, user: UserId) -> Standing {
         match self {
             Self::At { places, is_last } => {
-                let place = places.iter().find(|place| place.user == user);
-                place.map_or(Standing::Later, |place| Standing::At {
-                    position: place.position,
-                    is_last: *is_last,
-                })
+                match Standing::of(places.iter().find(|place| place.user == user)) {
+                    Standing::At { position, .. } => Standing::At { position, is_last: *is_last },
+                    other => other,
+                }
             }
             Self::Later => Standing::Later,
         }

@@ -45,8 +45,8 @@ pub(super) struct Owed {
     pub(super) last_at: Timestamp,
     /// 0 when the member's watermark does not move.
     pub(super) read_seq: u64,
-    /// The messages that the member's feed is to tell of, from which `seq` to which.
-    pub(super) told: Option<(u64, u64)>,
+    /// The messages that the member's feed is to tell of.
+    pub(super) told: Option<Range>,
 }
 
 impl Owed {
@@ -67,10 +67,6 @@ impl Owed {
     const fn key(&self) -> (ChatId, UserId) {
         (self.chat, self.user)
     }
-
-    fn change(&self) -> Option<Change> {
-        self.told.map(|(from, to)| Change::Sent { chat: self.chat, from, to })
-    }
 }
 
 /// Gathers what is owed to each member of each chat.
@@ -82,8 +78,11 @@ pub(super) fn gather(all: impl IntoIterator<Item = Owed>) -> HashMap<(ChatId, Us
     gathered
 }
 
-/// Where a member's feed tells of the newest of a chat's messages.
-pub(super) type Places = HashMap<(ChatId, UserId), u64>;
+/// From which `seq` to which.
+pub(super) type Range = (u64, u64);
+
+/// Where a member's feed tells of a chat's messages: at which position, and of which.
+pub(super) type Places = HashMap<(ChatId, UserId), (u64, Range)>;
 
 #[derive(Debug, Default)]
 pub(super) struct Debts {
@@ -279,20 +278,21 @@ pub(super) async fn pay(call: &Call, owed: &[Owed]) -> Result<()> {
 
 /// The feeds: where they tell of what, and why some do not.
 async fn tell(inner: &Inner, call: &Call, owed: &[Owed]) -> (Places, Option<StoreError>) {
-    let mut by_user: HashMap<UserId, Vec<(ChatId, Change)>> = HashMap::new();
+    let mut by_user: HashMap<UserId, Vec<(ChatId, Range)>> = HashMap::new();
     for owed in owed {
-        if let Some(change) = owed.change() {
-            by_user.entry(owed.user).or_default().push((owed.chat, change));
+        if let Some(range) = owed.told {
+            by_user.entry(owed.user).or_default().push((owed.chat, range));
         }
     }
-    let changes = by_user.iter().map(|(user, all)| (*user, all.iter().map(|(_, change)| *change).collect()));
+    let sent = |(chat, (from, to)): &(ChatId, Range)| Change::Sent { chat: *chat, from: *from, to: *to };
+    let changes = by_user.iter().map(|(user, all)| (*user, all.iter().map(sent).collect()));
     let (mut places, mut failure) = (Places::new(), None);
     for (user, pushed) in push_to_each(&inner.feeds, call, changes.collect()).await {
         match pushed {
             Ok(positions) => {
-                let chats = by_user.get(&user).into_iter().flatten().map(|(chat, _)| (*chat, user));
+                let told = by_user.get(&user).into_iter().flatten().zip(positions);
                 // Of several entries for one chat the last counts.
-                places.extend(chats.zip(positions));
+                places.extend(told.map(|((chat, range), position)| ((*chat, user), (position, *range))));
             }
             Err(error) => failure = Some(error),
         }

@@ -145,12 +145,28 @@ impl Tails {
             let known = members.iter().map(|member| member.last_at);
             tail.last_at = known.max().unwrap_or(tail.last_at);
         }
-        // Of a chat of before there were feeds, what is there is no news.
-        let told = members.iter().map(|member| member.told_seq.unwrap_or(u64::MAX)).min();
-        tail.told_seq = told.unwrap_or_default().min(tail.last_seq);
+        tail.told_seq = noted(&members).min(tail.last_seq);
         self.put(chat, tail.clone());
         Ok(Some(tail))
     }
+}
+
+/// Up to where the feeds of all these are noted to tell of their chat.
+fn noted(members: &[Member]) -> u64 {
+    // Of a chat of before there were feeds, what is there is no news.
+    members.iter().map(|member| member.told_seq.unwrap_or(u64::MAX)).min().unwrap_or_default()
+}
+
+/// Moves a tail to the end of the log, because somebody else has appended, and who did may have told of it.
+pub(super) async fn catch_up(call: &Call, chat: ChatId, tail: &mut Tail) -> Result<()> {
+    let known = tail.last_seq;
+    follow(call, chat, tail).await?;
+    if tail.last_seq > known {
+        let members = call.find(&queries::members(chat)).await?;
+        let members: Vec<_> = members.iter().filter_map(to_member).collect();
+        tail.told_seq = tail.told_seq.max(noted(&members).min(tail.last_seq));
+    }
+    Ok(())
 }
 
 /// Moves a tail to the end of the log, from where it is: what was appended meanwhile is read, and no more than that.

@@ -173,7 +173,9 @@ async fn push(
     let (mut places, mut failure) = (Vec::new(), None);
     for (user, pushed) in push_to_each(&inner.feeds, call, changes).await {
         match pushed {
-            Ok(positions) => places.extend(positions.into_iter().map(|position| Place { user, position })),
+            Ok(positions) => {
+                places.extend(positions.into_iter().map(|at| Place { user, position: Some(at) }));
+            }
             Err(error) => failure = Some(error),
         }
     }

@@ -19,7 +19,7 @@ use self::insert::{insert_in_order, insert_one_each};
 use super::{
     Inner,
     db::{Call, Update},
-    debts::{Owed, Places, pay_at_once},
+    debts::{Owed, Places, Range, pay_at_once},
     documents::{date, oid, to_message},
     error::{DUPLICATE, copy, other, unavailable, uncertain},
     queries::{self, MEMBERS},
@@ -313,7 +313,7 @@ fn owed(tail: &Tail, outcomes: &[Outcome]) -> Vec<Owed> {
 
 /// What the feeds are to tell of a chat now: all that this process does not know to be told, also what others have
 /// appended. They may have been killed before they could tell; and so nothing is told before what comes before it.
-fn told(tail: &Tail) -> Option<(u64, u64)> {
+fn told(tail: &Tail) -> Option<Range> {
     let from = tail.told_seq.max(tail.last_seq.saturating_sub(RETOLD)) + 1;
     (from <= tail.last_seq).then_some((from, tail.last_seq))
 }
@@ -327,10 +327,17 @@ const fn new(outcome: &Result<Appended>) -> Option<u64> {
 
 /// The last new message of a chat has the places of the entries.
 fn tell(tail: &Tail, outcomes: &mut [Outcome], known: &Places) {
+    let seqs = || outcomes.iter().filter_map(|(_, outcome)| new(outcome));
+    let (Some(from), Some(to), count) = (seqs().min(), seqs().max(), seqs().count() as u64) else { return };
+    // Nothing of others is told along with it.
+    let is_all = |range: Range| range == (from, to) && to - from + 1 == count;
+    let place = |user: UserId| match known.get(&(tail.chat, user)) {
+        Some((position, range)) => Some(Place { user, position: is_all(*range).then_some(*position) }),
+        None => told(tail).is_none_or(|range| !is_all(range)).then_some(Place { user, position: None }),
+    };
+    let told = tail.members.iter().filter_map(|user| place(*user)).collect();
     let last = outcomes.iter_mut().map(|(_, outcome)| outcome).max_by_key(|outcome| new(outcome));
     if let Some(Ok(Appended::New { places, .. })) = last {
-        let place =
-            |user: &UserId| known.get(&(tail.chat, *user)).map(|at| Place { user: *user, position: *at });
-        *places = tail.members.iter().filter_map(place).collect();
+        *places = told;
     }
 }
