@@ -77,7 +77,7 @@ struct LinkState {
     is_behind: AtomicBool,
     /// Something was left out that does not stand in the feed yet.
     has_left_out: AtomicBool,
-    /// The queue has [`Standing::News`].
+    /// The queue has [`Standing::News`] without an event.
     has_news: AtomicBool,
 }
 
@@ -90,7 +90,7 @@ pub(crate) enum Standing {
     At { position: u64, is_last: bool },
     /// It will later.
     Later,
-    /// There is something new in it, or will be soon: it is to be read.
+    /// It does, or will soon, behind what nobody was told: the feed is to be read.
     News,
 }
 
@@ -175,8 +175,6 @@ impl Hub {
     ) -> usize {
         let Some(mut entries) = self.users.get_mut(&user) else { return 0 };
         let (mut reached, mut queued) = (0, 0);
-        // What comes along with something else comes with that, from the feed.
-        let event = event.filter(|_| standing != Standing::News);
         entries.retain(|entry| {
             let knows = event.is_none() || Some(entry.id) == from;
             if knows && !matches!(standing, Standing::At { is_last: true, .. } | Standing::News) {
@@ -184,15 +182,16 @@ impl Hub {
             }
             if standing != Standing::Passing && entry.shared.is_behind.load(Ordering::SeqCst) {
                 reached += usize::from(!knows);
-                if standing == Standing::Later {
+                if standing == Standing::Later || (standing == Standing::News && event.is_some()) {
                     entry.shared.has_left_out.store(true, Ordering::SeqCst);
                 }
                 return true;
             }
-            if standing == Standing::News && entry.shared.has_news.swap(true, Ordering::SeqCst) {
+            let event = event.filter(|_| !knows).cloned();
+            let is_news = standing == Standing::News && event.is_none();
+            if is_news && entry.shared.has_news.swap(true, Ordering::SeqCst) {
                 return true;
             }
-            let event = event.filter(|_| !knows).cloned();
             match entry.queue.try_send(Queued { event, standing }) {
                 Ok(()) => {
                     queued += u64::from(!knows);
@@ -288,10 +287,15 @@ impl Link {
     /// What comes next; `None` when the service closed the connection and everything queued before was read.
     pub(super) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Queued>> {
         let polled = self.queue.poll_recv(context);
-        if matches!(&polled, Poll::Ready(Some(Queued { standing: Standing::News, .. }))) {
+        if matches!(&polled, Poll::Ready(Some(Queued { standing: Standing::News, event: None }))) {
             self.shared.has_news.store(false, Ordering::SeqCst);
         }
         polled
+    }
+
+    /// How much is in the queue.
+    pub(super) fn queued(&self) -> usize {
+        self.queue.len()
     }
 
     /// Says whether the feed is read: then what stands there is left out of the queue from now on.

@@ -143,14 +143,14 @@ impl Lane {
         }
     }
 
-    /// Looks up what is doubtful, and has those look whom it concerns when it is there.
+    /// Looks up what is doubtful, and tells of what is there.
     async fn resolve(&mut self) {
         let ids: Vec<MessageId> = self.doubtful.keys().copied().collect();
         for id in ids {
             match self.store.message(id).await {
                 Ok(Some(record)) => {
                     self.doubtful.remove(&id);
-                    self.have_looked(&record);
+                    self.tell(&self.view.message(record), None, &Told::Along);
                 }
                 // An attempt may be under way still.
                 Ok(None) => self.doubtful.retain(|known, since| *known != id || since.elapsed() < DOUBT_ENDS),
@@ -208,11 +208,12 @@ impl Lane {
     ) -> Result<Sent> {
         match outcome? {
             Appended::Repeat(record) => {
-                // The first attempt was in doubt.
-                if self.doubtful.remove(&record.id).is_some() {
-                    self.have_looked(&record);
+                let message = self.view.message(record);
+                // The first attempt was in doubt: this is how its sender, and everybody else, learns of it.
+                if self.doubtful.remove(&message.id).is_some() {
+                    self.tell(&message, from, &Told::Along);
                 }
-                Ok(Sent { message: self.view.message(record), is_repeat: true })
+                Ok(Sent { message, is_repeat: true })
             }
             Appended::New { message, .. } => {
                 let message = self.view.message_with_text(message, text);
@@ -229,11 +230,6 @@ impl Lane {
             self.hub.deliver(receiver, &event, None, told.standing(receiver));
         }
         self.hub.deliver(message.sender_id, &event, from, told.standing(message.sender_id));
-    }
-
-    /// Has everybody whom it concerns look at their feed: what came after it may have been told already.
-    fn have_looked(&self, message: &MessageRecord) {
-        message.receiver_id.into_iter().chain([message.sender_id]).for_each(|user| self.hub.look(user));
     }
 
     async fn delete(&self, id: MessageId, to: Vec<UserId>) -> Result<(Message, Deletion)> {
@@ -291,6 +287,8 @@ enum Told {
     At { places: Vec<Place>, is_last: bool },
     /// Nowhere yet.
     Later,
+    /// Somewhere, and what came after it may have been told already.
+    Along,
 }
 
 impl Told {
@@ -303,6 +301,7 @@ impl Told {
                 }
             }
             Self::Later => Standing::Later,
+            Self::Along => Standing::News,
         }
     }
 }
