@@ -340,6 +340,7 @@ impl ChatServiceBuilder {
             stop,
         });
         outbox::start(&shared, waiting);
+        look_for_late_news(&shared);
         keep_house(&shared);
         Ok(ChatService { shared })
     }
@@ -462,6 +463,20 @@ fn make_folder(folder: &std::path::Path) -> Result<(), SecretFileError> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(folder).map_err(|source| SecretFileError::Io { path: folder.to_owned(), source })
+}
+
+/// What a store told late is told nobody live: who is concerned looks at their feed.
+fn look_for_late_news(shared: &Arc<Shared>) {
+    let (store, hub, stop) = (shared.store.clone(), shared.hub.clone(), shared.stop.clone());
+    tokio::spawn(async move {
+        loop {
+            let users = tokio::select! {
+                users = store.told_late() => users,
+                () = stop.cancelled() => return,
+            };
+            users.into_iter().for_each(|user| hub.look(user));
+        }
+    });
 }
 
 /// Tidies up once in a while, as long as the service is there.

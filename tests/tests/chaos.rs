@@ -23,13 +23,13 @@ use std::{
 };
 
 use chat_tests::{
-    Dice, MongoServer, Person, Server, Target, Value, json,
+    Dice, MongoServer, Person, Server, Target, Value, for_each_target, json,
     line::Door,
     measure::metric,
     mirror::Mirror,
     proxy::{Cut, Proxy, Way},
     resuming::{Device, Identity, Request, Script},
-    tests_on, until,
+    until,
 };
 
 const PEOPLE: usize = 8;
@@ -631,6 +631,4 @@ async fn every_stream_equals_the_history(target: Target) {
     assert!(trial.devices.iter().all(|device| device.state().resumes > 0), "somebody had peace");
 }
 
-// Not yet on MongoDB: what a server was killed over is told there up to 90 s later, and then behind newer messages.
-tests_on!(axum_sqlite = AxumSqlite: every_stream_equals_the_history);
-tests_on!(warp_sqlite = WarpSqlite: every_stream_equals_the_history);
+for_each_target!(every_stream_equals_the_history);

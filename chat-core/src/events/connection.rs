@@ -46,6 +46,10 @@ pub struct Connection {
     must_resync: bool,
     /// Looks that are left for what was to be told later.
     looks: u32,
+    /// There is something new in the feed.
+    has_news: bool,
+    /// So much of the queue was there before it was known where the feed ends.
+    early: usize,
     ready: VecDeque<Delivery>,
     reading: Option<ReusableBoxFuture<'static, store::Result<Look>>>,
     pause: Option<Pin<Box<Sleep>>>,
@@ -73,6 +77,8 @@ impl Connection {
             ahead: BTreeSet::new(),
             must_resync: false,
             looks: 0,
+            has_news: false,
+            early: 0,
             ready: VecDeque::new(),
             reading: None,
             pause: None,
@@ -185,7 +191,7 @@ impl Connection {
             if self.link.has_left_out() {
                 self.looks = LOOKS;
             }
-            if self.ahead.len() > AHEAD {
+            if std::mem::take(&mut self.has_news) || self.ahead.len() > AHEAD {
                 self.fall_behind();
             } else if !self.ahead.is_empty() || self.looks == LOOKS {
                 self.pause = Some(Box::pin(sleep(PATIENCE)));
@@ -222,6 +228,7 @@ impl Connection {
         match look {
             Look::End(end) => {
                 (self.position, self.start) = (end, end);
+                self.early = self.link.queued();
                 self.stage = Stage::Live;
                 if std::mem::take(&mut self.must_resync) {
                     self.resync();
@@ -270,8 +277,23 @@ impl Connection {
 
     /// What of the queue is to be told.
     fn take(&mut self, Queued { event, standing }: Queued) -> Option<Delivery> {
+        let is_early = self.stage == Stage::Unknown || self.early > 0;
+        self.early = self.early.saturating_sub(1);
         if standing == Standing::Passing {
             return event.map(|event| Delivery { event, cursor: None });
+        }
+        if standing == Standing::News {
+            // Who reads it just now comes to that.
+            self.has_news = self.stage != Stage::Behind;
+            if self.stage == Stage::Live {
+                // What comes after it in the queue must not pass it.
+                self.pause = None;
+            }
+            if event.is_some() {
+                self.looks = LOOKS;
+            }
+            // The end of the feed may be behind that already.
+            return event.filter(|_| is_early).map(|event| Delivery { event, cursor: None });
         }
         if self.stage == Stage::Behind {
             // It stands in the feed, behind what is read just now, or will.
@@ -447,12 +469,14 @@ mod tests {
         Elsewhere,
         /// It is told now, and stands in the feed after the next one.
         Later,
+        /// Nobody is told what it is, but that there is something.
+        Along,
     }
 
     fn step() -> impl Strategy<Value = Step> {
-        use Telling::{AfterTheNext, AtOnce, Elsewhere, Later};
+        use Telling::{AfterTheNext, Along, AtOnce, Elsewhere, Later};
         prop_oneof![
-            6 => prop::sample::select(vec![AtOnce, AtOnce, AtOnce, AfterTheNext, Elsewhere, Later])
+            6 => prop::sample::select(vec![AtOnce, AtOnce, AtOnce, AfterTheNext, Elsewhere, Later, Along])
                 .prop_map(Step::Change),
             4 => (1..6_usize).prop_map(Step::Read),
             1 => Just(Step::Return),
@@ -481,6 +505,7 @@ mod tests {
                     match telling {
                         Telling::AfterTheNext => untold.push((last, position)),
                         Telling::Elsewhere | Telling::Later => {}
+                        Telling::Along => hub.look(user),
                         Telling::AtOnce => {
                             hub.deliver(user, &event(last), None, at(position));
                             for (number, position) in untold.drain(..) {
@@ -604,6 +629,45 @@ mod tests {
         // Nothing else happens that could make it look again.
         let delivery = tokio::time::timeout(Duration::from_secs(60), client.next()).await;
         assert_eq!(number(&delivery.unwrap().unwrap()), Some(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_came_before_the_first_look_is_told() {
+        let (hub, numbers, user) = (Arc::new(Hub::new(8)), Numbers::new(), UserId::from_bytes([1; 12]));
+        let mut client = Connection::new(hub.connect(user, None), numbers.clone());
+        numbers.push(1);
+        hub.deliver(user, &event(1), None, Standing::News);
+        assert_eq!(number(&client.next().await.unwrap()), Some(1));
+        // From now on the feed tells of it.
+        numbers.push(2);
+        hub.deliver(user, &event(2), None, Standing::News);
+        assert_eq!(number(&client.next().await.unwrap()), Some(2));
+        assert!(tokio::time::timeout(Duration::from_secs(600), client.next()).await.is_err(), "once");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_passes_what_stands_in_the_feed_only() {
+        let (hub, numbers, user) = (Arc::new(Hub::new(8)), Numbers::new(), UserId::from_bytes([1; 12]));
+        let mut client = Connection::new(hub.connect(user, None), numbers.clone());
+        client.cursor().await;
+        let tell = |number| {
+            let position = numbers.push(number);
+            hub.deliver(user, &event(number), None, Standing::At { position, is_last: true });
+        };
+        // It waits for what stays out.
+        numbers.push(1);
+        tell(2);
+        assert_eq!(number(&client.next().await.unwrap()), Some(2));
+        assert!(client.next().now_or_never().is_none());
+        // Many looks in a row are one.
+        for next in 3..=20 {
+            numbers.push(next);
+            hub.look(user);
+        }
+        tell(21);
+        for expected in 1..=21 {
+            assert_eq!(number(&client.next().await.unwrap()), Some(expected));
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -12,7 +12,7 @@ use dashmap::DashMap;
 use tokio::sync::mpsc::{self, error::TrySendError};
 
 use super::SharedEvent;
-use crate::{SessionId, UserId};
+use crate::{SessionId, UserId, store::Place};
 
 /// Names one connection within this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -77,6 +77,8 @@ struct LinkState {
     is_behind: AtomicBool,
     /// Something was left out that does not stand in the feed yet.
     has_left_out: AtomicBool,
+    /// The queue has [`Standing::News`] without an event.
+    has_news: AtomicBool,
 }
 
 /// How an event stands in the feed of whom it is told to.
@@ -88,6 +90,19 @@ pub(crate) enum Standing {
     At { position: u64, is_last: bool },
     /// It will later.
     Later,
+    /// It does, or will soon, behind what nobody was told: the feed is to be read.
+    News,
+}
+
+impl Standing {
+    /// Of an event that stands in this place, as the last part of the entry.
+    pub(crate) fn of(place: Option<&Place>) -> Self {
+        match place.map(|place| place.position) {
+            Some(Some(position)) => Self::At { position, is_last: true },
+            Some(None) => Self::News,
+            None => Self::Later,
+        }
+    }
 }
 
 /// An event in a connection's queue.
@@ -162,17 +177,21 @@ impl Hub {
         let (mut reached, mut queued) = (0, 0);
         entries.retain(|entry| {
             let knows = event.is_none() || Some(entry.id) == from;
-            if knows && !matches!(standing, Standing::At { is_last: true, .. }) {
+            if knows && !matches!(standing, Standing::At { is_last: true, .. } | Standing::News) {
                 return true;
             }
             if standing != Standing::Passing && entry.shared.is_behind.load(Ordering::SeqCst) {
                 reached += usize::from(!knows);
-                if standing == Standing::Later {
+                if standing == Standing::Later || (standing == Standing::News && event.is_some()) {
                     entry.shared.has_left_out.store(true, Ordering::SeqCst);
                 }
                 return true;
             }
             let event = event.filter(|_| !knows).cloned();
+            let is_news = standing == Standing::News && event.is_none();
+            if is_news && entry.shared.has_news.swap(true, Ordering::SeqCst) {
+                return true;
+            }
             match entry.queue.try_send(Queued { event, standing }) {
                 Ok(()) => {
                     queued += u64::from(!knows);
@@ -189,6 +208,11 @@ impl Hub {
         });
         self.delivered.fetch_add(queued, Ordering::Relaxed);
         reached
+    }
+
+    /// Has the connections of a user look at the feed.
+    pub(crate) fn look(&self, user: UserId) {
+        self.put(user, None, None, Standing::News);
     }
 
     /// Closes the connections of a session. Returns how many the user has left.
@@ -262,7 +286,16 @@ impl Hub {
 impl Link {
     /// What comes next; `None` when the service closed the connection and everything queued before was read.
     pub(super) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Queued>> {
-        self.queue.poll_recv(context)
+        let polled = self.queue.poll_recv(context);
+        if matches!(&polled, Poll::Ready(Some(Queued { standing: Standing::News, event: None }))) {
+            self.shared.has_news.store(false, Ordering::SeqCst);
+        }
+        polled
+    }
+
+    /// How much is in the queue.
+    pub(super) fn queued(&self) -> usize {
+        self.queue.len()
     }
 
     /// Says whether the feed is read: then what stands there is left out of the queue from now on.

@@ -150,7 +150,7 @@ impl Lane {
             match self.store.message(id).await {
                 Ok(Some(record)) => {
                     self.doubtful.remove(&id);
-                    self.tell(&self.view.message(record), None, &Told::Later);
+                    self.tell(&self.view.message(record), None, &Told::Along);
                 }
                 // An attempt may be under way still.
                 Ok(None) => self.doubtful.retain(|known, since| *known != id || since.elapsed() < DOUBT_ENDS),
@@ -211,7 +211,7 @@ impl Lane {
                 let message = self.view.message(record);
                 // The first attempt was in doubt: this is how its sender, and everybody else, learns of it.
                 if self.doubtful.remove(&message.id).is_some() {
-                    self.tell(&message, from, &Told::Later);
+                    self.tell(&message, from, &Told::Along);
                 }
                 Ok(Sent { message, is_repeat: true })
             }
@@ -271,9 +271,7 @@ impl Lane {
         let is_hiding = matches!(event, Event::MessageHidden { .. });
         let event = SharedEvent::new(event);
         for user in to {
-            let place = places.iter().find(|place| place.user == user);
-            let standing = place
-                .map_or(Standing::Later, |place| Standing::At { position: place.position, is_last: true });
+            let standing = Standing::of(places.iter().find(|place| place.user == user));
             if is_hiding || !of.hidden_for.contains(&user) {
                 self.hub.deliver(user, &event, None, standing);
             } else {
@@ -289,19 +287,21 @@ enum Told {
     At { places: Vec<Place>, is_last: bool },
     /// Nowhere yet.
     Later,
+    /// Somewhere, and what came after it may have been told already.
+    Along,
 }
 
 impl Told {
     fn standing(&self, user: UserId) -> Standing {
         match self {
             Self::At { places, is_last } => {
-                let place = places.iter().find(|place| place.user == user);
-                place.map_or(Standing::Later, |place| Standing::At {
-                    position: place.position,
-                    is_last: *is_last,
-                })
+                match Standing::of(places.iter().find(|place| place.user == user)) {
+                    Standing::At { position, .. } => Standing::At { position, is_last: *is_last },
+                    other => other,
+                }
             }
             Self::Later => Standing::Later,
+            Self::Along => Standing::News,
         }
     }
 }

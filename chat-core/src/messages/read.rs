@@ -196,8 +196,7 @@ impl Shared {
         let tell = |user: UserId, event: fn(Watermark) -> Event, seq: u64| {
             let event = SharedEvent::new(event(Watermark { chat_id: mark.chat, user_id: mark.user, seq }));
             let place = places.iter().find(|place| place.user == user);
-            let at = |position| Standing::At { position, is_last: true };
-            self.hub.deliver(user, &event, None, place.map_or(Standing::Later, |place| at(place.position)));
+            self.hub.deliver(user, &event, None, Standing::of(place));
         };
         if after.read_seq > before.read_seq {
             tell(mark.user, Event::MessagesRead, after.read_seq);

@@ -238,6 +238,13 @@ pub trait Feeds {
     /// `None` when the feed does not go back that far any more, or never was there. It keeps the newest
     /// [`FEED_KEPT`] at least. Costs by what it returns.
     async fn feed(&self, user: UserId, after: u64, limit: usize) -> Result<Option<Vec<FeedEntry>>>;
+
+    /// Users whose feeds got entries that no call of this process has answered with, since this was asked last: what was
+    /// told late. Waits until there is one; for ever where everything is told at once. Cancel-safe. Entries that another
+    /// process wrote need not be among them.
+    async fn told_late(&self) -> Vec<UserId> {
+        std::future::pending().await
+    }
 }
 
 /// Entries that a feed keeps at least.

@@ -221,8 +221,9 @@ pub struct Changed {
 pub struct Place {
     /// Whose feed.
     pub user: UserId,
-    /// 1, 2, 3 … without a hole.
-    pub position: u64,
+    /// 1, 2, 3 … without a hole. `None`: it stands there, or will, along with what no call of this process has brought,
+    /// and not before that. So who follows it live is to read the feed, rather than to be told.
+    pub position: Option<u64>,
 }
 
 /// What a feed tells of.

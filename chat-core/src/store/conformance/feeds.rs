@@ -232,6 +232,7 @@ pub async fn positions_have_no_holes_at_the_same_moment(harness: &impl Harness) 
     }
     let mut places = HashSet::new();
     for (Place { user, position }, chat, seq) in told.into_iter().flatten() {
+        let position = position.expect("nobody else brings anything");
         assert!(places.insert((user, position)), "one place for one change");
         let change = feeds[&user][usize::try_from(position).unwrap() - 1];
         let is_exact = matches!(change, Change::Sent { chat: c, to, .. } if (c, to) == (chat, seq));

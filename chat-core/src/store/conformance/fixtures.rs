@@ -249,6 +249,7 @@ pub(super) async fn assert_told(store: &Arc<dyn Store>, places: &[Place], users:
     expected.sort();
     assert_eq!(told, expected, "whose feeds tell of {change:?}");
     for Place { user, position } in places.iter().copied() {
+        let position = position.expect("nobody else brings anything");
         let entries = store.feed(user, position - 1, 1).await.expect("a feed is read");
         assert_eq!(entries, Some(vec![FeedEntry { position, change }]), "at its place in the feed of {user}");
     }

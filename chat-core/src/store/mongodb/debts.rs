@@ -45,8 +45,8 @@ pub(super) struct Owed {
     pub(super) last_at: Timestamp,
     /// 0 when the member's watermark does not move.
     pub(super) read_seq: u64,
-    /// The messages that the member's feed is to tell of, from which `seq` to which.
-    pub(super) told: Option<(u64, u64)>,
+    /// The messages that the member's feed is to tell of.
+    pub(super) told: Option<Range>,
 }
 
 impl Owed {
@@ -67,10 +67,6 @@ impl Owed {
     const fn key(&self) -> (ChatId, UserId) {
         (self.chat, self.user)
     }
-
-    fn change(&self) -> Option<Change> {
-        self.told.map(|(from, to)| Change::Sent { chat: self.chat, from, to })
-    }
 }
 
 /// Gathers what is owed to each member of each chat.
@@ -82,8 +78,11 @@ pub(super) fn gather(all: impl IntoIterator<Item = Owed>) -> HashMap<(ChatId, Us
     gathered
 }
 
-/// Where a member's feed tells of the newest of a chat's messages.
-pub(super) type Places = HashMap<(ChatId, UserId), u64>;
+/// From which `seq` to which.
+pub(super) type Range = (u64, u64);
+
+/// Where a member's feed tells of a chat's messages: at which position, and of which.
+pub(super) type Places = HashMap<(ChatId, UserId), (u64, Range)>;
 
 #[derive(Debug, Default)]
 pub(super) struct Debts {
@@ -92,6 +91,8 @@ pub(super) struct Debts {
     pub(super) taken: Mutex<HashSet<String>>,
     /// Messages of which nobody knows whether they were inserted, and since when.
     doubts: Mutex<HashMap<MessageId, Instant>>,
+    /// Up to where feeds tell of a chat, as far as that is not noted yet.
+    told: Mutex<HashMap<(ChatId, UserId), u64>>,
 }
 
 pub(super) fn open<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -107,6 +108,30 @@ impl Debts {
     /// Notes something for the next payment.
     pub(super) fn add(&self, owed: Owed) {
         open(&self.owed).entry(owed.key()).and_modify(|known| *known = known.and(&owed)).or_insert(owed);
+    }
+
+    /// Notes that the feeds of these members tell of all up to here: once a second for each chat, because a process that
+    /// does not know it only tells of something once more.
+    pub(super) fn has_told(&self, chat: ChatId, members: &[UserId], seq: u64) {
+        let mut told = open(&self.told);
+        for user in members {
+            let known = told.entry((chat, *user)).or_default();
+            *known = seq.max(*known);
+        }
+    }
+
+    /// Writes that down.
+    pub(super) async fn note_told(&self, call: &Call) -> Result<()> {
+        let told: Vec<_> = std::mem::take(&mut *open(&self.told)).into_iter().collect();
+        for step in told.chunks(STEP) {
+            let update = |((chat, user), seq): &((ChatId, UserId), u64)| Update {
+                filter: queries::membership(*chat, *user),
+                change: doc! { "$max": { "toldSeq": signed(*seq) } },
+                upsert: false,
+            };
+            call.update(MEMBERS, step.iter().map(update).collect(), false).await?;
+        }
+        Ok(())
     }
 
     /// Notes messages that may or may not be there.
@@ -168,7 +193,9 @@ pub(super) async fn pay_all(inner: &Inner, call: &Call) -> Result<()> {
     let mut failure = None;
     for step in owed.chunks(STEP) {
         // One that can't be paid keeps nobody else from it.
-        failure = pay_or_owe(inner, call, step).await.1.or(failure);
+        let (places, error) = pay_or_owe(inner, call, step).await;
+        inner.late.add(places.into_keys().map(|(_, user)| user));
+        failure = error.or(failure);
     }
     failure.map_or(Ok(()), Err)
 }
@@ -222,6 +249,9 @@ pub(super) async fn keep_paying(inner: Arc<Inner>) {
         {
             tracing::debug!(%error, "lists of chats are still behind");
         }
+        if let Err(error) = inner.debts.note_told(&db.call()).await {
+            tracing::debug!(%error, "what was told may be told once more");
+        }
         if inner.untold.is_behind()
             && let Err(error) = untold::sweep(&inner).await
         {
@@ -248,20 +278,21 @@ pub(super) async fn pay(call: &Call, owed: &[Owed]) -> Result<()> {
 
 /// The feeds: where they tell of what, and why some do not.
 async fn tell(inner: &Inner, call: &Call, owed: &[Owed]) -> (Places, Option<StoreError>) {
-    let mut by_user: HashMap<UserId, Vec<(ChatId, Change)>> = HashMap::new();
+    let mut by_user: HashMap<UserId, Vec<(ChatId, Range)>> = HashMap::new();
     for owed in owed {
-        if let Some(change) = owed.change() {
-            by_user.entry(owed.user).or_default().push((owed.chat, change));
+        if let Some(range) = owed.told {
+            by_user.entry(owed.user).or_default().push((owed.chat, range));
         }
     }
-    let changes = by_user.iter().map(|(user, all)| (*user, all.iter().map(|(_, change)| *change).collect()));
+    let sent = |(chat, (from, to)): &(ChatId, Range)| Change::Sent { chat: *chat, from: *from, to: *to };
+    let changes = by_user.iter().map(|(user, all)| (*user, all.iter().map(sent).collect()));
     let (mut places, mut failure) = (Places::new(), None);
     for (user, pushed) in push_to_each(&inner.feeds, call, changes.collect()).await {
         match pushed {
             Ok(positions) => {
-                let chats = by_user.get(&user).into_iter().flatten().map(|(chat, _)| (*chat, user));
+                let told = by_user.get(&user).into_iter().flatten().zip(positions);
                 // Of several entries for one chat the last counts.
-                places.extend(chats.zip(positions));
+                places.extend(told.map(|((chat, range), position)| ((*chat, user), (position, *range))));
             }
             Err(error) => failure = Some(error),
         }

@@ -271,6 +271,8 @@ pub(super) struct Member {
     pub(super) partner: Option<UserId>,
     pub(super) last_at: Timestamp,
     pub(super) state: ChatState,
+    /// The feed tells of all up to here, at least; `None` in a chat of before there were feeds.
+    pub(super) told_seq: Option<u64>,
 }
 
 pub(super) fn to_member(document: &Document) -> Option<Member> {
@@ -285,6 +287,7 @@ pub(super) fn to_member(document: &Document) -> Option<Member> {
             read_seq: number("readSeq"),
             shown: Watermarks { delivered: number("shownDelivered"), read: number("shownRead") },
         },
+        told_seq: document.contains_key("toldSeq").then(|| number("toldSeq")),
     })
 }
 

@@ -236,6 +236,10 @@ impl Feeds for MongoStore {
     async fn feed(&self, user: UserId, after: u64, limit: usize) -> Result<Option<Vec<FeedEntry>>> {
         self.run(async move |_, call| feed(&call, user, after, limit.max(1)).await).await
     }
+
+    async fn told_late(&self) -> Vec<UserId> {
+        self.inner.late.take().await
+    }
 }
 
 async fn feed(call: &Call, user: UserId, after: u64, limit: usize) -> Result<Option<Vec<FeedEntry>>> {

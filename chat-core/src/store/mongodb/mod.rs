@@ -24,6 +24,7 @@ mod documents;
 mod error;
 mod feeds;
 mod indexes;
+mod late;
 mod leases;
 mod marks;
 mod messages;
@@ -58,6 +59,7 @@ use self::{
     debts::Debts,
     error::{other, unavailable},
     feeds::FeedWriter,
+    late::Late,
     tails::Tails,
     untold::Untold,
 };
@@ -82,6 +84,7 @@ struct Inner {
     debts: Debts,
     feeds: FeedWriter,
     untold: Untold,
+    late: Late,
     backlog: Backlog,
     /// Under which this process leaves word that it is there.
     node: String,
@@ -149,6 +152,7 @@ impl MongoStore {
             debts: Debts::default(),
             feeds: FeedWriter::new(),
             untold: Untold::default(),
+            late: Late::default(),
             backlog: Backlog::default(),
             node: nodes::name(),
             is_closed: AtomicBool::new(false),

@@ -5,7 +5,7 @@
 //! for a minute looks through the messages of the time in between, and pays. Paying twice changes nothing.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, atomic::Ordering},
     time::{Duration, SystemTime},
 };
@@ -17,7 +17,7 @@ use super::{
     Inner,
     db::{Call, Update},
     debts::{Owed, gather, open, owed_for, pay_all, pay_or_owe},
-    documents::{date, timestamp, to_message},
+    documents::{date, timestamp, to_member, to_message},
     queries::{self, NOTES},
     untold,
 };
@@ -81,6 +81,7 @@ pub(super) async fn sign_off(inner: &Inner) {
     let call = inner.db.call();
     let work = async {
         pay_all(inner, &call).await?;
+        inner.debts.note_told(&call).await?;
         if inner.untold.is_behind() {
             untold::sweep(inner).await?;
         }
@@ -124,8 +125,7 @@ async fn take_over(inner: &Inner) -> Result<()> {
     Ok(())
 }
 
-/// Brings lists and feeds up to date with the messages of this time. Feeds tell of them all once more: which of them
-/// they have told of, nobody knows.
+/// Brings lists and feeds up to date with the messages of this time. Feeds tell once more of what is not noted as told.
 async fn settle(inner: &Inner, from: Timestamp, to: Timestamp) -> Result<()> {
     let second = Duration::from_secs(1);
     let long = || Call { deadline: Instant::now() + Duration::from_secs(60), ..inner.db.call() };
@@ -137,9 +137,22 @@ async fn settle(inner: &Inner, from: Timestamp, to: Timestamp) -> Result<()> {
         owed = gather(owed.into_values().chain(new));
         at = at.plus(second);
     }
-    let owed: Vec<Owed> = owed.into_values().collect();
-    for step in owed.chunks(STEP) {
-        if let (_, Some(error)) = pay_or_owe(inner, &long(), step).await {
+    let mut owed: Vec<Owed> = owed.into_values().collect();
+    for step in owed.chunks_mut(STEP) {
+        let chats: HashSet<ChatId> = step.iter().map(|owed| owed.chat).collect();
+        let members = long().find(&queries::members_of(chats)).await?;
+        let told: HashMap<(ChatId, UserId), u64> = members
+            .iter()
+            .filter_map(to_member)
+            .filter_map(|member| Some(((member.chat, member.user), member.told_seq?)))
+            .collect();
+        for owed in step.iter_mut() {
+            let known = told.get(&(owed.chat, owed.user)).copied().unwrap_or_default();
+            owed.told = owed.told.map(|(from, to)| (from.max(known + 1), to)).filter(|(from, to)| from <= to);
+        }
+        let (places, failure) = pay_or_owe(inner, &long(), step).await;
+        inner.late.add(places.into_keys().map(|(_, user)| user));
+        if let Some(error) = failure {
             tracing::debug!(%error, "what a process owed that is gone is owed by this one now");
         }
     }

@@ -32,13 +32,22 @@ pub(super) struct Tail {
     pub(super) last_seq: u64,
     pub(super) last_at: Timestamp,
     pub(super) members: Vec<UserId>,
+    /// The members' feeds tell of all up to here, at least.
+    pub(super) told_seq: u64,
     /// What an application of before calls this chat.
     pub(super) chat_id: Option<Bson>,
 }
 
 impl Tail {
     pub(super) fn empty(chat: ChatId, members: Vec<UserId>) -> Self {
-        Self { chat, last_seq: 0, last_at: Timestamp::from_millis(i64::MIN), members, chat_id: None }
+        Self {
+            chat,
+            last_seq: 0,
+            last_at: Timestamp::from_millis(i64::MIN),
+            members,
+            told_seq: 0,
+            chat_id: None,
+        }
     }
 
     pub(super) fn advance(&mut self, record: &MessageRecord) {
@@ -88,9 +97,19 @@ impl Tails {
         self.recent().get(chat).cloned()
     }
 
+    /// Notes that the members' feeds tell of all up to here.
+    pub(super) fn told(&self, chat: ChatId, seq: u64) {
+        if let Some(tail) = self.recent().get(chat) {
+            tail.told_seq = tail.told_seq.max(seq);
+        }
+    }
+
     /// Remembers it, unless more is known already.
-    pub(super) fn put(&self, chat: ChatId, tail: Tail) {
+    pub(super) fn put(&self, chat: ChatId, mut tail: Tail) {
         let mut recent = self.recent();
+        if let Some(known) = recent.get(chat) {
+            tail.told_seq = tail.told_seq.max(known.told_seq);
+        }
         if recent.get(chat).is_none_or(|known| known.last_seq <= tail.last_seq) {
             recent.put(chat, tail);
         }
@@ -126,9 +145,28 @@ impl Tails {
             let known = members.iter().map(|member| member.last_at);
             tail.last_at = known.max().unwrap_or(tail.last_at);
         }
+        tail.told_seq = noted(&members).min(tail.last_seq);
         self.put(chat, tail.clone());
         Ok(Some(tail))
     }
+}
+
+/// Up to where the feeds of all these are noted to tell of their chat.
+fn noted(members: &[Member]) -> u64 {
+    // Of a chat of before there were feeds, what is there is no news.
+    members.iter().map(|member| member.told_seq.unwrap_or(u64::MAX)).min().unwrap_or_default()
+}
+
+/// Moves a tail to the end of the log, because somebody else has appended, and who did may have told of it.
+pub(super) async fn catch_up(call: &Call, chat: ChatId, tail: &mut Tail) -> Result<()> {
+    let known = tail.last_seq;
+    follow(call, chat, tail).await?;
+    if tail.last_seq > known {
+        let members = call.find(&queries::members(chat)).await?;
+        let members: Vec<_> = members.iter().filter_map(to_member).collect();
+        tail.told_seq = tail.told_seq.max(noted(&members).min(tail.last_seq));
+    }
+    Ok(())
 }
 
 /// Moves a tail to the end of the log, from where it is: what was appended meanwhile is read, and no more than that.

@@ -173,7 +173,9 @@ async fn push(
     let (mut places, mut failure) = (Vec::new(), None);
     for (user, pushed) in push_to_each(&inner.feeds, call, changes).await {
         match pushed {
-            Ok(positions) => places.extend(positions.into_iter().map(|position| Place { user, position })),
+            Ok(positions) => {
+                places.extend(positions.into_iter().map(|at| Place { user, position: Some(at) }));
+            }
             Err(error) => failure = Some(error),
         }
     }
@@ -249,10 +251,10 @@ async fn tell_again(
     mark: ObjectId,
     content: &Document,
 ) -> Result<()> {
-    if let Some(told) = Told::read(content)
-        && let (_, Some(error)) = push(inner, call, chat, carrier, told).await?
-    {
-        return Err(error);
+    if let Some(told) = Told::read(content) {
+        let (places, failure) = push(inner, call, chat, carrier, told).await?;
+        inner.late.add(places.into_iter().map(|place| place.user));
+        failure.map_or(Ok(()), Err)?;
     }
     clear(call, carrier, &[mark]).await
 }

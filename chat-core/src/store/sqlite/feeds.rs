@@ -56,7 +56,7 @@ impl Tx {
             self.db.execute(sql::TRIM_FEED, params![user.as_bytes(), to])?;
         }
         self.ends.known.put(user, position);
-        Ok(Place { user, position })
+        Ok(Place { user, position: Some(position) })
     }
 
     /// Writes a change into the feeds of all members of a chat.

@@ -91,7 +91,14 @@ pub(super) async fn adopt(
                 return Err(error);
             }
         };
-        pay_at_once(inner, call, news(tail.last_seq, tail.last_seq)).await;
+        let places = pay_at_once(inner, call, news(tail.last_seq, tail.last_seq)).await;
+        if is_history || pair.iter().all(|user| places.contains_key(&(chat, *user))) {
+            tail.told_seq = tail.told_seq.max(tail.last_seq);
+            inner.debts.has_told(chat, &pair, tail.last_seq);
+            if !is_history {
+                inner.late.add(pair);
+            }
+        }
         let failed = written.failed.into_iter().next();
         adopted += tail.last_seq - begin;
         inner.tails.put(chat, tail);

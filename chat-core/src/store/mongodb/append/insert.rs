@@ -18,7 +18,7 @@ use super::{
         documents::{from_message, to_message},
         error::{DUPLICATE, copy, other, unavailable, uncertain},
         queries::{self, MESSAGES},
-        tails::{Tail, follow},
+        tails::{Tail, catch_up},
     },
     COMMAND, Outcome, Placed, Ready, earlier, size, wait_until_durable,
 };
@@ -125,6 +125,9 @@ async fn insert_all(
                 records.into_iter().for_each(|record| finish(tail, open, done, record));
             }
             Reason::Repeat(record) => {
+                if record.chat_id == chat && record.seq > tail.last_seq {
+                    catch_up(call, chat, tail).await?;
+                }
                 if let Some((place, _)) = open.pop_front() {
                     done.push((place, Ok(Appended::Repeat(record))));
                 }
@@ -132,7 +135,7 @@ async fn insert_all(
             Reason::OtherMessage => refuse(open, done, "another message has this id".to_owned()),
             Reason::Taken => {
                 let known = tail.last_seq;
-                follow(call, chat, tail).await?;
+                catch_up(call, chat, tail).await?;
                 let is_stuck = tail.last_seq == known;
                 // There, and not durable yet: it may still be undone.
                 let is_under_way =

@@ -19,7 +19,7 @@ use self::insert::{insert_in_order, insert_one_each};
 use super::{
     Inner,
     db::{Call, Update},
-    debts::{Owed, Places, pay_at_once},
+    debts::{Owed, Places, Range, pay_at_once},
     documents::{date, oid, to_message},
     error::{DUPLICATE, copy, other, unavailable, uncertain},
     queries::{self, MEMBERS},
@@ -35,6 +35,9 @@ const COMMAND: (usize, usize) = (1_000, 16 << 20);
 
 /// How long a message waits for the history of its chat to be adopted.
 const ADOPTION: Duration = Duration::from_secs(3);
+
+/// Messages of others that are told along with one's own, at the most: what is older was told long ago (`nodes.rs`).
+const RETOLD: u64 = 2_000;
 
 /// A message, with its place among those of the call.
 type Placed = (usize, NewMessage);
@@ -128,6 +131,14 @@ async fn round(inner: &Inner, call: &Call, messages: Vec<Placed>) -> Vec<Outcome
     let owed = appended.iter().flat_map(|(tail, outcomes)| owed(tail, outcomes));
     let places = pay_at_once(inner, call, owed).await;
     for (tail, mut of_chat) in appended {
+        if told(&tail).is_some() && tail.members.iter().all(|user| places.contains_key(&(tail.chat, *user))) {
+            inner.tails.told(tail.chat, tail.last_seq);
+            inner.debts.has_told(tail.chat, &tail.members, tail.last_seq);
+            if of_chat.iter().all(|(_, outcome)| new(outcome).is_none()) {
+                // Nobody here tells of it live.
+                inner.late.add(tail.members.iter().copied());
+            }
+        }
         tell(&tail, &mut of_chat, &places);
         outcomes.extend(of_chat);
     }
@@ -207,6 +218,7 @@ pub(super) async fn make_members(
     let update = |user: UserId, partner: UserId| {
         let made = doc! {
             "partner": oid(partner.as_bytes()), "lastAt": date(at), "lastSeq": 0_i64, "readSeq": 0_i64,
+            "toldSeq": 0_i64,
         };
         let mut change = doc! { "$setOnInsert": made };
         if !also.is_empty() {
@@ -270,7 +282,8 @@ fn size(message: &NewMessage) -> usize {
     512 + message.body.as_ref().map_or(0, String::len) + message.image.as_ref().map_or(0, String::len)
 }
 
-/// What the members are owed. Lists also for a repeat: who sent it first may not have learned that it is there.
+/// What the members are owed. Also for a repeat: who sent it first may not have learned that it is there, and nobody that
+/// it was to tell.
 fn owed(tail: &Tail, outcomes: &[Outcome]) -> Vec<Owed> {
     let all: Vec<&MessageRecord> = outcomes
         .iter()
@@ -291,29 +304,18 @@ fn owed(tail: &Tail, outcomes: &[Outcome]) -> Vec<Owed> {
             last_seq: last.seq,
             last_at: last.created_at,
             read_seq: read(*user),
-            told: None,
+            told: told(tail),
         };
-        let ranges = ranges(outcomes);
-        if ranges.is_empty() {
-            owed.push(lists);
-        }
-        owed.extend(ranges.into_iter().map(|range| Owed { told: Some(range), ..lists }));
+        owed.push(lists);
     }
     owed
 }
 
-/// The `seq`s of those that are new, from which to which. Another process may have appended in between.
-fn ranges(outcomes: &[Outcome]) -> Vec<(u64, u64)> {
-    let mut seqs: Vec<u64> = outcomes.iter().filter_map(|(_, outcome)| new(outcome)).collect();
-    seqs.sort_unstable();
-    let mut ranges: Vec<(u64, u64)> = Vec::new();
-    for seq in seqs {
-        match ranges.last_mut() {
-            Some((_, to)) if *to + 1 == seq => *to = seq,
-            _ => ranges.push((seq, seq)),
-        }
-    }
-    ranges
+/// What the feeds are to tell of a chat now: all that this process does not know to be told, also what others have
+/// appended. They may have been killed before they could tell; and so nothing is told before what comes before it.
+fn told(tail: &Tail) -> Option<Range> {
+    let from = tail.told_seq.max(tail.last_seq.saturating_sub(RETOLD)) + 1;
+    (from <= tail.last_seq).then_some((from, tail.last_seq))
 }
 
 const fn new(outcome: &Result<Appended>) -> Option<u64> {
@@ -325,10 +327,17 @@ const fn new(outcome: &Result<Appended>) -> Option<u64> {
 
 /// The last new message of a chat has the places of the entries.
 fn tell(tail: &Tail, outcomes: &mut [Outcome], known: &Places) {
+    let seqs = || outcomes.iter().filter_map(|(_, outcome)| new(outcome));
+    let (Some(from), Some(to), count) = (seqs().min(), seqs().max(), seqs().count() as u64) else { return };
+    // Nothing of others is told along with it.
+    let is_all = |range: Range| range == (from, to) && to - from + 1 == count;
+    let place = |user: UserId| match known.get(&(tail.chat, user)) {
+        Some((position, range)) => Some(Place { user, position: is_all(*range).then_some(*position) }),
+        None => told(tail).is_none_or(|range| !is_all(range)).then_some(Place { user, position: None }),
+    };
+    let told = tail.members.iter().filter_map(|user| place(*user)).collect();
     let last = outcomes.iter_mut().map(|(_, outcome)| outcome).max_by_key(|outcome| new(outcome));
     if let Some(Ok(Appended::New { places, .. })) = last {
-        let place =
-            |user: &UserId| known.get(&(tail.chat, *user)).map(|at| Place { user: *user, position: *at });
-        *places = tail.members.iter().filter_map(place).collect();
+        *places = told;
     }
 }

@@ -8,17 +8,19 @@ use mongodb::bson::{Document, doc, oid::ObjectId};
 use super::{
     super::{
         MongoSettings, MongoStore,
+        documents::from_message,
         feeds::push_to_each,
         queries::{self, FEEDS},
     },
-    all, append, message, pair,
+    all, append, insert, message, pair,
     proxy::Proxy,
     until,
 };
 use crate::{
     MessageId, Timestamp, UserId,
     store::{
-        Appended, Change, Chats, Feeds, Mark, MarkKind, MessageChange, Messages, Reaction, Store, StoreError,
+        Appended, Change, Chats, Feeds, Mark, MarkKind, MessageChange, MessageRecord, Messages, NewMessage,
+        Place, Reaction, Store, StoreError,
     },
 };
 
@@ -142,6 +144,55 @@ async fn what_a_killed_process_did_is_told() {
     until_told(&store, bob, &[sent, edited, hidden, reacted]).await;
     until_told(&store, ann, &[sent, edited, reacted, marked]).await;
     until_clear(&store).await;
+}
+
+/// A process was killed between its insert and its telling: who appends next tells along what it did not, and the sender
+/// who comes again has it told.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_process_inserted_is_told_before_what_comes_next() {
+    let database = MongoDatabase::fresh();
+    let store = MongoStore::connect(&database.uri()).await.unwrap();
+    let (ann, bob, chat) = pair(&store).await;
+    let first = append(&store, message(ann, bob)).await.unwrap().into_record();
+    // As the other process would have.
+    let leave_behind = async |seq: u64, new: &NewMessage| {
+        let record = MessageRecord {
+            id: new.id,
+            seq,
+            sender_id: new.sender_id,
+            receiver_id: new.receiver_id,
+            client_id: new.client_id.clone(),
+            ..first.clone()
+        };
+        insert(&store.inner.db, "messages", vec![from_message(&record, None)]).await;
+    };
+    leave_behind(2, &message(bob, ann)).await;
+    leave_behind(3, &message(ann, bob)).await;
+    let Appended::New { message: fourth, mut places } = append(&store, message(ann, bob)).await.unwrap()
+    else {
+        panic!("it is new")
+    };
+    places.sort_by_key(|place| place.user);
+    let mut along = [ann, bob].map(|user| Place { user, position: None });
+    along.sort_by_key(|place| place.user);
+    assert_eq!((fourth.seq, &places[..]), (4, &along[..]), "nobody has heard of two of them");
+
+    let fifth = message(bob, ann);
+    leave_behind(5, &fifth).await;
+    let again = NewMessage { client_id: fifth.client_id, ..message(bob, ann) };
+    assert!(matches!(append(&store, again).await.unwrap(), Appended::Repeat(record) if record.seq == 5));
+    let mut late: Vec<UserId> = store.told_late().await;
+    late.sort();
+    assert_eq!(late, along.map(|place| place.user), "they are told by nobody else");
+
+    let Appended::New { places, .. } = append(&store, message(ann, bob)).await.unwrap() else {
+        panic!("it is new")
+    };
+    assert_eq!(places.iter().map(|place| place.position).collect::<Vec<_>>(), [Some(4); 2]);
+    let sent = |from, to| Change::Sent { chat, from, to };
+    for user in [ann, bob] {
+        assert_eq!(feed(&store, user).await, [sent(1, 1), sent(2, 4), sent(5, 5), sent(6, 6)]);
+    }
 }
 
 /// The answer is lost, and the entry is there: once, at the place that is told.

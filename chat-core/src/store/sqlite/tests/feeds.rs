@@ -153,7 +153,7 @@ async fn a_failed_write_leaves_no_hole() {
     let Ok(Appended::New { message, places }) = fixture.send(&large).await else { panic!("there is room") };
     sent += 1;
     assert_eq!(message.seq, sent);
-    assert!(places.iter().all(|place| place.position == sent), "{places:?}");
+    assert!(places.iter().all(|place| place.position == Some(sent)), "{places:?}");
     let chat = message.chat_id;
     let expected: Vec<_> = (1..=sent).map(|seq| Change::Sent { chat, from: seq, to: seq }).collect();
     assert_eq!(fixture.feed(fixture.ann).await, expected);
@@ -216,7 +216,7 @@ async fn a_note_to_oneself_is_told_once() {
         let outcome = fixture.store.append(vec![note]).await.remove(0);
         let Ok(Appended::New { message, places }) = outcome else { panic!("it is new") };
         assert_eq!((message.seq, places.len()), (seq, 1));
-        assert_eq!(places[0].position, seq);
+        assert_eq!(places[0].position, Some(seq));
     }
     assert_eq!(fixture.feed(fixture.ann).await.len(), 3);
 }
