@@ -181,7 +181,8 @@ async fn what_a_killed_process_inserted_is_told_before_what_comes_next() {
     leave_behind(5, &fifth).await;
     let again = NewMessage { client_id: fifth.client_id, ..message(bob, ann) };
     assert!(matches!(append(&store, again).await.unwrap(), Appended::Repeat(record) if record.seq == 5));
-    let mut late: Vec<UserId> = store.told_late().await;
+    let late = tokio::time::timeout(Duration::from_secs(30), store.told_late()).await;
+    let mut late: Vec<UserId> = late.expect("somebody is told late");
     late.sort();
     assert_eq!(late, along.map(|place| place.user), "they are told by nobody else");
 
