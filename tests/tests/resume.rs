@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use chat_tests::{
     Person, Server, Target, Value, for_each_target, json, shape,
     sio::{self, Packet},
+    two,
     ws::{Said, Ws, handshake, resumption},
 };
 use tokio::net::TcpStream;
@@ -90,12 +91,6 @@ impl Line {
         assert_eq!(heard.name, "onlineUsers");
         heard.cursor.expect("a cursor from the beginning")
     }
-}
-
-async fn two(target: Target) -> (Server, Person, Person) {
-    let server = target.start().await;
-    let (ann, bob) = (server.signup().await, server.signup().await);
-    (server, ann, bob)
 }
 
 fn path(message: &Value) -> String {

@@ -36,7 +36,7 @@ pub mod blocks;
 pub mod changes;
 pub mod chats;
 pub mod feeds;
-mod fixtures;
+pub mod fixtures;
 pub mod following;
 pub mod life;
 pub mod log;
