@@ -211,8 +211,7 @@ fn events(limits: &Limits) -> Value {
     #[cfg(feature = "websocket")]
     {
         let description = "Where you stand: come back with it to get what you miss.";
-        events["Cursor"] =
-            json!({ "type": "string", "maxLength": crate::sockets::SINCE_CHARS, "description": description });
+        events["Cursor"] = json!({ "type": "string", "maxLength": crate::sockets::CURSOR_CHARS, "description": description });
     }
     events["SendMessageEvent"] = send;
     events["EditMessageEvent"] = inputs["EditMessage"].take();

@@ -20,7 +20,7 @@ use super::{
     packet::{self, Packet},
 };
 use crate::{
-    ChatService, Error, Result, Timestamp,
+    ChatService, Result, Timestamp,
     auth::Session,
     events::{CloseReason, Connection, Delivery, SharedEvent},
     presence::PresenceGuard,
@@ -186,8 +186,9 @@ impl Door {
         let session = sockets::sign_in(&self.chat, &socket.req_parts, token).await?;
         let since = match given("since") {
             None | Some(Value::Null) => None,
-            Some(Value::String(since)) => sockets::since(Some(since))?,
-            Some(_) => return Err(Error::invalid("since", "must be a string")),
+            Some(Value::String(since)) => sockets::since(Some(since)),
+            // No cursor either.
+            Some(other) => sockets::since(Some(&other.to_string())),
         };
         Ok((session, since))
     }
