@@ -300,7 +300,7 @@ struct Data {
 impl Data {
     fn new(target: Target) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mongo = matches!(target, Target::AxumMongo | Target::WarpMongo).then(MongoServer::start);
+        let mongo = target.is_on_mongo().then(MongoServer::start);
         let url = match &mongo {
             Some(mongo) => mongo.uri("chat"),
             None => format!("sqlite:{}", folder.path().join("chat.db").display()),
