@@ -200,6 +200,8 @@ async fn who_is_blocked_sees_nothing_of_her() {
         }
         drop(anns);
         three.hear(&mut cids, ann, "offline").await;
+        assert_eq!(three.seen(bob, ann).await.last_seen, gone.last_seen);
+        assert!(three.seen(cid, ann).await.last_seen > gone.last_seen);
         anns = three.twice(ann);
         three.hear(&mut cids, ann, "online").await;
         assert_eq!(three.online(cid).await.len(), 2);
