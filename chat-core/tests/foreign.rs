@@ -11,7 +11,9 @@ use chat_core::{
         foreign::{Aes256Key, AesCbc, AesGcm, CryptoJs},
     },
     messages::{Draft, Message, To},
-    store::{Messages, NewMessage, Notes, SqliteStore, Store, UserRecord, Users},
+    store::{
+        Messages, NewMessage, Notes, SqliteStore, Store, UserRecord, Users, conformance::fixtures::person,
+    },
 };
 use tempfile::TempDir;
 
@@ -40,20 +42,7 @@ impl Home {
         let home = Self { folder: tempfile::tempdir().unwrap(), ann, bob };
         let store = home.store().await;
         for (id, name) in [(ann, "ann"), (bob, "bob")] {
-            let user = UserRecord {
-                id,
-                email: format!("{name}@example.org"),
-                full_name: name.to_owned(),
-                password_hash: "hash".to_owned(),
-                profile_pic: None,
-                last_seen: now,
-                is_online: false,
-                created_at: now,
-                updated_at: now,
-                email_verified: true,
-                generation: 0,
-                settings: chat_core::store::Settings::default(),
-            };
+            let user = UserRecord { id, ..person(&format!("{name}@example.org"), name) };
             store.insert_user(&user).await.unwrap();
         }
         home.append(&store, bodies).await;

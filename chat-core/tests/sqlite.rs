@@ -7,9 +7,13 @@ use std::{path::PathBuf, sync::Arc};
 
 use async_trait::async_trait;
 use chat_core::{
-    ChatId, MessageId, StoreError, Timestamp, UserId,
+    ChatId, StoreError, UserId,
     store::{
-        Chats, Messages, NewMessage, Notes, SqliteStore, Store, UserRecord, Users, conformance::Harness,
+        Chats, Messages, NewMessage, Notes, SqliteStore, Store, Users,
+        conformance::{
+            Harness,
+            fixtures::{self, person},
+        },
     },
 };
 use futures_util::FutureExt;
@@ -59,46 +63,15 @@ fn sentences(error: &dyn std::error::Error) -> String {
     format!("{error}{}", source.unwrap_or_default())
 }
 
-fn at(millis: i64) -> Timestamp {
-    Timestamp::from_millis(1_700_000_000_000 + millis)
-}
-
 async fn two_users(store: &SqliteStore) -> (UserId, UserId) {
-    let mut ids = Vec::new();
-    for n in 0..2 {
-        let id = UserId::generate(at(0));
-        let user = UserRecord {
-            id,
-            email: format!("{n}@example.com"),
-            full_name: format!("User {n}"),
-            password_hash: "hash".into(),
-            profile_pic: None,
-            last_seen: at(0),
-            is_online: false,
-            created_at: at(0),
-            updated_at: at(0),
-            email_verified: true,
-            generation: 0,
-            settings: chat_core::store::Settings::default(),
-        };
-        store.insert_user(&user).await.unwrap();
-        ids.push(id);
-    }
-    (ids[0], ids[1])
+    let (ann, bob) = (person("ann@example.com", "Ann"), person("bob@example.com", "Bob"));
+    store.insert_user(&ann).await.unwrap();
+    store.insert_user(&bob).await.unwrap();
+    (ann.id, bob.id)
 }
 
 fn message(from: UserId, to: UserId, body: &str) -> NewMessage {
-    NewMessage {
-        id: MessageId::generate(at(0)),
-        chat_id: ChatId::direct(from, to),
-        sender_id: from,
-        receiver_id: Some(to),
-        body: Some(body.into()),
-        image: None,
-        client_id: None,
-        at: at(0),
-        reply_to: None,
-    }
+    NewMessage { body: Some(body.into()), ..fixtures::message(from, to) }
 }
 
 async fn send(store: &SqliteStore, from: UserId, to: UserId, body: &str) -> Result<u64, StoreError> {

@@ -48,7 +48,7 @@ pub use self::{
     client::Client,
     dice::Dice,
     names::{PASSWORD_MARK, Signup},
-    person::Person,
+    person::{Person, two, two_with},
     raw::{RawConnection, RawReply},
     reply::{Fetched, Reply},
     secrets::SECRETS,

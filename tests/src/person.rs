@@ -4,7 +4,7 @@ use std::ops::Deref;
 
 use serde_json::{Value, json};
 
-use crate::{Client, Reply, Server, Signup, shape, until};
+use crate::{Client, Reply, Server, Signup, Target, shape, until};
 
 /// Somebody signed up; as a [`Client`], signed in by cookie.
 #[derive(Debug, Clone)]
@@ -24,6 +24,18 @@ impl Deref for Person {
     fn deref(&self) -> &Client {
         &self.client
     }
+}
+
+/// A fresh server, and two people on it.
+pub async fn two(target: Target) -> (Server, Person, Person) {
+    two_with(target, &[]).await
+}
+
+/// The same, with these settings of the server.
+pub async fn two_with(target: Target, settings: &[(&str, &str)]) -> (Server, Person, Person) {
+    let server = target.start_with(settings).await;
+    let (ann, bob) = (server.signup().await, server.signup().await);
+    (server, ann, bob)
 }
 
 impl Person {

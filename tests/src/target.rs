@@ -40,6 +40,12 @@ impl Target {
         }
     }
 
+    /// Whether its store is one that several processes may share.
+    #[must_use]
+    pub const fn is_on_mongo(self) -> bool {
+        matches!(self, Self::AxumMongo | Self::WarpMongo)
+    }
+
     /// The cargo package and the binary in it.
     const fn binary(self) -> (&'static str, &'static str) {
         match self {

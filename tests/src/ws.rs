@@ -13,7 +13,7 @@ use tokio_tungstenite::{
     },
 };
 
-use crate::{DEADLINE, Fetched, Reply, shape};
+use crate::{DEADLINE, Fetched, Person, Reply, Server, shape};
 
 /// What the server said.
 #[derive(Debug, Clone, PartialEq)]
@@ -67,6 +67,11 @@ impl Ws {
             Ok(ws) => ws,
             Err(refusal) => panic!("refused: {} {}", refusal.status, refusal.body),
         }
+    }
+
+    /// Another device of somebody.
+    pub async fn of(server: &Server, person: &Person) -> Self {
+        Self::open(&server.address(), &person.token).await
     }
 
     /// Any handshake.

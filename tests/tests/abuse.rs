@@ -5,9 +5,9 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use chat_tests::{
-    DEADLINE, Person, RawConnection, SECRETS, Server, Target, Value, claims, for_each_target, json,
+    DEADLINE, RawConnection, SECRETS, Server, Target, Value, claims, for_each_target, json,
     measure::{Memory, metric},
-    sign_hs256, until,
+    sign_hs256, two_with, until,
     ws::{handshake, raw_frame},
 };
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -124,12 +124,6 @@ impl Line {
     }
 }
 
-async fn two(target: Target) -> (Server, Person, Person) {
-    let server = target.start_with(&SECRETS).await;
-    let (ann, bob) = (server.signup().await, server.signup().await);
-    (server, ann, bob)
-}
-
 fn memory(server: &Server) -> u64 {
     Memory::of(server.pid()).unwrap().rss
 }
@@ -141,7 +135,7 @@ fn bounded(server: &Server, before: u64, what: &str) {
 }
 
 async fn a_frame_of_a_hundred_megabytes(target: Target) {
-    let (server, ann, bob) = two(target).await;
+    let (server, ann, bob) = two_with(target, &SECRETS).await;
     ann.say(&bob, "before").await;
     for door in DOORS {
         let before = memory(&server);
@@ -185,7 +179,7 @@ async fn a_frame_of_a_hundred_megabytes(target: Target) {
 
 /// On the other door the buffer is engineioxide's, which keeps it as long as the socket is open.
 async fn a_large_message_leaves_nothing_behind(target: Target) {
-    let (server, ann, bob) = two(target).await;
+    let (server, ann, bob) = two_with(target, &SECRETS).await;
     let before = memory(&server);
     let text = "x".repeat(7 * MIB);
     let mut lines = Vec::new();
@@ -201,7 +195,7 @@ async fn a_large_message_leaves_nothing_behind(target: Target) {
 }
 
 async fn fragments_without_end(target: Target) {
-    let (server, ann, bob) = two(target).await;
+    let (server, ann, bob) = two_with(target, &SECRETS).await;
     for door in DOORS {
         let before = memory(&server);
         let mut line = Line::open(door, &server, &ann.token).await;
@@ -232,7 +226,7 @@ async fn fragments_without_end(target: Target) {
 }
 
 async fn what_is_no_text_of_the_protocol(target: Target) {
-    let (server, ann, bob) = two(target).await;
+    let (server, ann, bob) = two_with(target, &SECRETS).await;
     let mut witness = Line::open(Door::WebSocket, &server, &bob.token).await;
     // Engine.IO and Socket.IO have no answer to what is no packet: the socket is closed.
     for text in
@@ -262,7 +256,7 @@ async fn what_is_no_text_of_the_protocol(target: Target) {
 }
 
 async fn handshakes_that_stay_half_open(target: Target) {
-    let (server, ann, bob) = two(target).await;
+    let (server, ann, bob) = two_with(target, &SECRETS).await;
     let address = server.address();
     let before = memory(&server);
     let upgrade = |path: &str, more: &str| {
@@ -300,7 +294,7 @@ async fn handshakes_that_stay_half_open(target: Target) {
 }
 
 async fn who_never_reads_is_closed_and_the_others_get_everything(target: Target) {
-    let (server, ann, bob) = two(target).await;
+    let (server, ann, bob) = two_with(target, &SECRETS).await;
     for door in DOORS {
         let before = memory(&server);
         let mut quick = Line::open(door, &server, &ann.token).await;
@@ -389,7 +383,7 @@ async fn ten_thousand_events_at_once(target: Target) {
 }
 
 async fn a_token_that_expires_ends_its_sockets(target: Target) {
-    let (server, ann, _) = two(target).await;
+    let (server, ann, _) = two_with(target, &SECRETS).await;
     for door in DOORS {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
         let mut short = claims(&ann.token);
@@ -400,7 +394,7 @@ async fn a_token_that_expires_ends_its_sockets(target: Target) {
 }
 
 async fn a_page_of_a_foreign_origin_gets_in_nowhere(target: Target) {
-    let (server, ann, _) = two(target).await;
+    let (server, ann, _) = two_with(target, &SECRETS).await;
     let address = server.address();
     let cookie = format!("jwt={}", ann.token);
     let headers = [("cookie", cookie.as_str()), ("origin", "https://evil.example")];

@@ -1,15 +1,9 @@
 //! What is done to messages that are there, over HTTP: editing, answering, reacting, deleting for oneself.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at what is not as it should be")]
 
-use chat_tests::{Person, Reply, Server, Target, Value, for_each_target, json, pictures, shape, until};
+use chat_tests::{Person, Reply, Target, Value, for_each_target, json, pictures, shape, two, until};
 
 const NOBODY: &str = "0123456789abcdef01234567";
-
-async fn two(target: Target) -> (Server, Person, Person) {
-    let server = target.start().await;
-    let (ann, bob) = (server.signup().await, server.signup().await);
-    (server, ann, bob)
-}
 
 fn path(message: &Value) -> String {
     format!("/api/messages/{}", message["_id"].as_str().unwrap())

@@ -2,23 +2,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at what is not as it should be")]
 
 use chat_tests::{
-    Person, Server, Target, Value, for_each_target, json, shape, until,
+    Person, Target, Value, for_each_target, json, shape, two, until,
     ws::{Said, Ws},
 };
 
 const SETTINGS: &str = "/api/auth/settings";
 const BLOCKS: &str = "/api/auth/blocks";
 const NOBODY: &str = "0123456789abcdef01234567";
-
-async fn two(target: Target) -> (Server, Person, Person) {
-    let server = target.start().await;
-    let (ann, bob) = (server.signup().await, server.signup().await);
-    (server, ann, bob)
-}
-
-async fn open(server: &Server, person: &Person) -> Ws {
-    Ws::open(&server.address(), &person.token).await
-}
 
 fn block_of(person: &Person) -> String {
     format!("{BLOCKS}/{}", person.id())
@@ -55,8 +45,8 @@ async fn settings_are_as_they_were_left(target: Target) {
 async fn who_is_invisible_is_offline_for_others(target: Target) {
     let (server, ann, bob) = two(target).await;
     ann.say(&bob, "a chat to share").await;
-    let mut bobs = open(&server, &bob).await;
-    let _annes = open(&server, &ann).await;
+    let mut bobs = Ws::of(&server, &bob).await;
+    let _annes = Ws::of(&server, &ann).await;
     let is = |online: bool| {
         let id = ann.id().to_owned();
         move |who: &Value| who["userId"] == id && who["isOnline"] == online
@@ -65,7 +55,7 @@ async fn who_is_invisible_is_offline_for_others(target: Target) {
     let _ = ann.put(SETTINGS, json!({ "isInvisible": true })).await.ok(200);
     bobs.event("presence", is(false)).await;
     assert_eq!(contact(&bob, &ann).await.unwrap()["isOnline"], false);
-    let online = open(&server, &bob).await.event("onlineUsers", |_| true).await;
+    let online = Ws::of(&server, &bob).await.event("onlineUsers", |_| true).await;
     assert_eq!(online, json!([]));
     let _ = ann.put(SETTINGS, json!({ "isInvisible": false })).await.ok(200);
     bobs.event("presence", is(true)).await;
@@ -96,7 +86,7 @@ async fn who_is_blocked_meets_nobody(target: Target) {
     let unknown = bob.put(&format!("/api/messages/{NOBODY}/reactions"), thumb()).await;
     let refused = bob.put(&format!("{}/reactions", path(&message)), thumb()).await;
     assert_eq!((refused.status, refused.body), (unknown.status, unknown.body));
-    let mut bobs = open(&server, &bob).await;
+    let mut bobs = Ws::of(&server, &bob).await;
     let send = json!({ "receiverId": ann.id(), "text": "hello?" });
     assert_eq!(bobs.refused("sendMessage", &send).await, "not_found");
     assert_eq!(
@@ -109,7 +99,7 @@ async fn who_is_blocked_meets_nobody(target: Target) {
     ann.post(&bob.inbox(), text()).await.refused(403, "forbidden");
     assert!(contact(&bob, &ann).await.is_none());
     assert!(contact(&ann, &bob).await.is_some());
-    let mut again = open(&server, &bob).await;
+    let mut again = Ws::of(&server, &bob).await;
     assert_eq!(again.event("onlineUsers", |_| true).await, json!([]));
 
     assert_eq!(ann.delete(&block_of(&bob)).await.ok(200), Value::Null);
@@ -125,8 +115,8 @@ async fn who_is_blocked_does_not_see_her_come_and_go(target: Target) {
     ann.say(&bob, "a chat to share").await;
     ann.say(&cid, "a chat to share").await;
     let _ = ann.put(&block_of(&bob), json!(null)).await.ok(200);
-    let (mut bobs, mut cids) = (open(&server, &bob).await, open(&server, &cid).await);
-    let annes = open(&server, &ann).await;
+    let (mut bobs, mut cids) = (Ws::of(&server, &bob).await, Ws::of(&server, &cid).await);
+    let annes = Ws::of(&server, &ann).await;
     cids.event("presence", |who| who["userId"] == ann.id() && who["isOnline"] == true).await;
     drop(annes);
     cids.event("presence", |who| who["userId"] == ann.id() && who["isOnline"] == false).await;
@@ -142,7 +132,7 @@ async fn who_is_blocked_does_not_see_her_come_and_go(target: Target) {
     let line = async || bob.chats().await.into_iter().find(|chat| chat["_id"] == ann.id()).unwrap();
     assert_eq!(line().await["isOnline"], false);
     let _ = ann.delete(&block_of(&bob)).await.ok(200);
-    let _annes = open(&server, &ann).await;
+    let _annes = Ws::of(&server, &ann).await;
     until("her to be online for him", || async { (line().await["isOnline"] == true).then_some(()) }).await;
 }
 

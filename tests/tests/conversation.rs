@@ -1,13 +1,7 @@
 //! GET /api/messages/:id: order, pages, and who may see what.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at what is not as it should be")]
 
-use chat_tests::{Person, Server, Target, Value, for_each_target, json, shape};
-
-async fn two(target: Target) -> (Server, Person, Person) {
-    let server = target.start().await;
-    let (ann, bob) = (server.signup().await, server.signup().await);
-    (server, ann, bob)
-}
+use chat_tests::{Person, Target, Value, for_each_target, json, shape, two};
 
 /// `count` messages that go back and forth.
 async fn talk(ann: &Person, bob: &Person, count: usize) -> Vec<Value> {

@@ -1,13 +1,7 @@
 //! SIGTERM: requests finish, sockets are told, the exit is clean, and nothing is lost.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at what is not as it should be")]
 
-use chat_tests::{Person, RawConnection, Server, Target, for_each_target, json, shape, sio, until};
-
-async fn two(target: Target) -> (Server, Person, Person) {
-    let server = target.start().await;
-    let (ann, bob) = (server.signup().await, server.signup().await);
-    (server, ann, bob)
-}
+use chat_tests::{RawConnection, Target, for_each_target, json, shape, sio, two, until};
 
 async fn idle_it_ends_cleanly(target: Target) {
     let (mut server, ann, bob) = two(target).await;

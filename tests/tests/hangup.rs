@@ -3,16 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use chat_tests::{
-    Person, RawConnection, Server, Target, Value, for_each_target, json, pictures, shape, until,
-};
+use chat_tests::{Person, RawConnection, Target, Value, for_each_target, json, pictures, shape, two, until};
 use futures_util::{StreamExt as _, stream};
-
-async fn two(target: Target) -> (Server, Person, Person) {
-    let server = target.start().await;
-    let (ann, bob) = (server.signup().await, server.signup().await);
-    (server, ann, bob)
-}
 
 /// A whole POST of a message, as bytes.
 fn request(from: &Person, to: &Person, body: &Value) -> Vec<u8> {

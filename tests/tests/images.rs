@@ -1,13 +1,7 @@
 //! Pictures in messages, and the end of a message.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at what is not as it should be")]
 
-use chat_tests::{Person, Reply, Server, Target, Value, for_each_target, json, pictures, shape, until};
-
-async fn two(target: Target) -> (Server, Person, Person) {
-    let server = target.start().await;
-    let (ann, bob) = (server.signup().await, server.signup().await);
-    (server, ann, bob)
-}
+use chat_tests::{Person, Reply, Target, Value, for_each_target, json, pictures, shape, two, until};
 
 async fn send(from: &Person, to: &Person, body: Value) -> Value {
     let message = from.post(&to.inbox(), body).await.ok(201);

@@ -1,18 +1,12 @@
 //! Which sites may make a signed-in browser do something, and which may read the answer.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at what is not as it should be")]
 
-use chat_tests::{Client, Fetched, Person, Reply, Server, Target, for_each_target, json};
+use chat_tests::{Client, Fetched, Person, Reply, Target, for_each_target, json, two, two_with};
 use reqwest::Method;
 
 const APP: &str = "https://app.example";
 const OTHER: &str = "http://localhost:5173";
 const ALLOWED: &[(&str, &str)] = &[("ALLOWED_ORIGINS", "https://app.example,http://localhost:5173")];
-
-async fn two(target: Target, settings: &[(&str, &str)]) -> (Server, Person, Person) {
-    let server = target.start_with(settings).await;
-    let (ann, bob) = (server.signup().await, server.signup().await);
-    (server, ann, bob)
-}
 
 /// Every request that changes something, from this origin.
 async fn changes(client: &Client, other: &Person) -> Vec<(&'static str, Reply)> {
@@ -26,7 +20,7 @@ async fn changes(client: &Client, other: &Person) -> Vec<(&'static str, Reply)> 
 }
 
 async fn a_foreign_site_changes_nothing(target: Target) {
-    let (server, ann, bob) = two(target, ALLOWED).await;
+    let (server, ann, bob) = two_with(target, ALLOWED).await;
     let address = server.address();
     let (host, port) = address.rsplit_once(':').unwrap();
     for origin in [
@@ -55,14 +49,14 @@ async fn a_foreign_site_changes_nothing(target: Target) {
 }
 
 async fn a_foreign_site_may_not_read(target: Target) {
-    let (_server, ann, _bob) = two(target, ALLOWED).await;
+    let (_server, ann, _bob) = two_with(target, ALLOWED).await;
     let reply = ann.with_header("origin", "https://evil.example").get("/api/auth/me").await;
     let allowed = reply.header("access-control-allow-origin");
     assert!(allowed.is_none_or(|origin| origin != "*" && origin != "https://evil.example"), "{allowed:?}");
 }
 
 async fn the_own_site_may(target: Target) {
-    let (server, ann, bob) = two(target, &[]).await;
+    let (server, ann, bob) = two(target).await;
     let here = ann.with_header("origin", &server.url());
     let _ = here.post(&bob.inbox(), json!({ "text": "x" })).await.ok(201);
     let _ = here.put("/api/auth/profile", json!({ "fullName": "Ann" })).await.ok(200);
@@ -70,19 +64,19 @@ async fn the_own_site_may(target: Target) {
 }
 
 async fn without_a_list_only_the_own_site_may(target: Target) {
-    let (_server, ann, bob) = two(target, &[]).await;
+    let (_server, ann, bob) = two(target).await;
     for (what, reply) in changes(&ann.with_header("origin", APP), &bob).await {
         assert_eq!((reply.status, &reply.body["data"]["code"]), (403, &json!("origin_denied")), "{what}");
     }
 }
 
 async fn who_sends_no_origin_is_no_browser(target: Target) {
-    let (_server, ann, bob) = two(target, ALLOWED).await;
+    let (_server, ann, bob) = two_with(target, ALLOWED).await;
     let _ = ann.post(&bob.inbox(), json!({ "text": "x" })).await.ok(201);
 }
 
 async fn a_bearer_token_is_not_sent_by_a_browser_on_its_own(target: Target) {
-    let (_server, ann, bob) = two(target, ALLOWED).await;
+    let (_server, ann, bob) = two_with(target, ALLOWED).await;
     for origin in ["https://evil.example", "null"] {
         let client = ann.with_bearer(&ann.token).with_header("origin", origin);
         let _ = client.post(&bob.inbox(), json!({ "text": "x" })).await.ok(201);
@@ -99,7 +93,7 @@ fn assert_open_to(reply: &Reply, origin: &str) {
 }
 
 async fn a_listed_site_may_do_and_read(target: Target) {
-    let (server, ann, bob) = two(target, ALLOWED).await;
+    let (server, ann, bob) = two_with(target, ALLOWED).await;
     for origin in [APP, OTHER] {
         let client = ann.with_header("origin", origin);
         let me = client.get("/api/auth/me").await;
@@ -133,7 +127,7 @@ async fn preflight(client: &Client, origin: &str, method: &str, path: &str) -> F
 }
 
 async fn a_listed_site_gets_its_preflight(target: Target) {
-    let (server, _ann, bob) = two(target, ALLOWED).await;
+    let (server, _ann, bob) = two_with(target, ALLOWED).await;
     let chat = format!("/api/messages/{}", bob.id());
     for (method, path) in [
         ("POST", "/api/auth/login"),
@@ -156,7 +150,7 @@ async fn a_listed_site_gets_its_preflight(target: Target) {
 }
 
 async fn a_foreign_site_gets_none(target: Target) {
-    let (server, _ann, bob) = two(target, ALLOWED).await;
+    let (server, _ann, bob) = two_with(target, ALLOWED).await;
     for origin in ["https://evil.example", "null", "https://app.example.evil.example"] {
         let answer = preflight(&server.client(), origin, "POST", &bob.inbox()).await;
         let allowed = answer.header("access-control-allow-origin");

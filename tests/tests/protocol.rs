@@ -1,16 +1,10 @@
 //! HTTP itself: paths, methods, bodies of the wrong kind, size and form.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at what is not as it should be")]
 
-use chat_tests::{Person, RawConnection, Reply, Server, Signup, Target, for_each_target, json};
+use chat_tests::{Person, RawConnection, Reply, Signup, Target, for_each_target, json, two};
 use reqwest::Method;
 
 const MIB: usize = 1 << 20;
-
-async fn two(target: Target) -> (Server, Person, Person) {
-    let server = target.start().await;
-    let (ann, bob) = (server.signup().await, server.signup().await);
-    (server, ann, bob)
-}
 
 async fn call(person: &Person, method: Method, path: &str) -> Reply {
     person.raw(method, path, "application/json", "{}").await

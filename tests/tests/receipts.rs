@@ -2,21 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at what is not as it should be")]
 
 use chat_tests::{
-    Person, Server, Target, Value, for_each_target, json,
+    Person, Target, Value, for_each_target, json, two,
     ws::{Said, Ws},
 };
 
 const NOBODY: &str = "0123456789abcdef01234567";
-
-async fn two(target: Target) -> (Server, Person, Person) {
-    let server = target.start().await;
-    let (ann, bob) = (server.signup().await, server.signup().await);
-    (server, ann, bob)
-}
-
-async fn open(server: &Server, person: &Person) -> Ws {
-    Ws::open(&server.address(), &person.token).await
-}
 
 /// What Ann may know of how far her messages came with Bob: delivered, read.
 async fn marks(ann: &Person, bob: &Person) -> (u64, u64) {
@@ -35,7 +25,7 @@ async fn delivered_and_read_over_http(target: Target) {
     for text in ["2", "3"] {
         ann.say(&bob, text).await;
     }
-    let mut annes = open(&server, &ann).await;
+    let mut annes = Ws::of(&server, &ann).await;
     let told = |seq: u64| json!({ "chatId": chat, "userId": bob.id(), "seq": seq });
     assert_eq!(marks(&ann, &bob).await, (0, 0), "to have asked for it is no receipt");
 
@@ -71,8 +61,8 @@ async fn delivered_and_read_over_sockets(target: Target) {
     let (server, ann, bob) = two(target).await;
     let chat = ann.say(&bob, "1").await["chatId"].clone();
     ann.say(&bob, "2").await;
-    let mut annes = open(&server, &ann).await;
-    let (mut bobs, mut other) = (open(&server, &bob).await, open(&server, &bob).await);
+    let mut annes = Ws::of(&server, &ann).await;
+    let (mut bobs, mut other) = (Ws::of(&server, &bob).await, Ws::of(&server, &bob).await);
     let told = |seq: u64| json!({ "chatId": chat, "userId": bob.id(), "seq": seq });
     let state = bobs.done("messagesDelivered", &json!({ "chatId": chat, "seq": 1 })).await;
     assert_eq!(state, json!({ "chatId": chat, "seq": 1 }));
@@ -84,7 +74,7 @@ async fn delivered_and_read_over_sockets(target: Target) {
     assert_eq!(marks(&ann, &bob).await, (2, 2), "what was read was delivered");
 
     let eve = server.signup().await;
-    let mut eves = open(&server, &eve).await;
+    let mut eves = Ws::of(&server, &eve).await;
     for event in ["messagesDelivered", "messagesRead"] {
         assert_eq!(eves.refused(event, &json!({ "chatId": chat })).await, "not_found");
         for bad in [json!({}), json!({ "chatId": "x" }), json!({ "chatId": chat, "seq": -1 })] {
@@ -97,8 +87,8 @@ async fn who_sends_no_receipts(target: Target) {
     let (server, ann, bob) = two(target).await;
     let chat = ann.say(&bob, "1").await["chatId"].clone();
     let _ = bob.put("/api/auth/settings", json!({ "sendsReceipts": false })).await.ok(200);
-    let mut annes = open(&server, &ann).await;
-    let mut other = open(&server, &bob).await;
+    let mut annes = Ws::of(&server, &ann).await;
+    let mut other = Ws::of(&server, &bob).await;
     let state = bob.post(&path(&ann, "delivered"), json!({})).await.ok(200);
     assert_eq!(state, json!({ "chatId": chat, "seq": 0 }));
     let state = bob.post(&path(&ann, "read"), json!({})).await.ok(200);

@@ -22,8 +22,11 @@ use chat_tests::{
     measure::metric,
     mirror::Mirror,
     proxy::{Proxy, Way},
-    tests_on,
+    tests_on, two_with,
 };
+
+/// Devices are cut off on purpose: of that nothing is to be said.
+const QUIET: &[(&str, &str)] = &[("RUST_LOG", "warn")];
 
 /// One device, and what it has heard.
 struct Device {
@@ -104,12 +107,6 @@ fn id(message: &Value) -> &str {
     message["_id"].as_str().unwrap()
 }
 
-async fn two(target: Target) -> (Server, Person, Person) {
-    let server = target.start_with(&[("RUST_LOG", "warn")]).await;
-    let (ann, bob) = (server.signup().await, server.signup().await);
-    (server, ann, bob)
-}
-
 /// Somebody who sends one message after the other, several at a time, and all of them are acknowledged.
 struct Sender {
     line: Line,
@@ -150,7 +147,7 @@ impl Sender {
 }
 
 async fn what_was_missed_comes_once_and_in_order(target: Target) {
-    let (server, ann, bob) = two(target).await;
+    let (server, ann, bob) = two_with(target, QUIET).await;
     let mut sender = Sender::new(Door::WebSocket, &server, &ann, &bob).await;
     for door in Door::ALL {
         let mut device = Device::new(door, &server, &bob).await;
@@ -184,7 +181,7 @@ async fn what_was_missed_comes_once_and_in_order(target: Target) {
 }
 
 async fn changes_that_were_missed(target: Target) {
-    let (server, ann, bob) = two(target).await;
+    let (server, ann, bob) = two_with(target, QUIET).await;
     for door in Door::ALL {
         let mut device = Device::new(door, &server, &bob).await;
         let mut other = Device::new(door, &server, &bob).await;
@@ -279,7 +276,7 @@ async fn is_told_to_load_anew(door: Door, server: &Server, person: &Person, from
 }
 
 async fn a_cursor_that_can_not_be_served(target: Target) {
-    let (server, ann, bob) = two(target).await;
+    let (server, ann, bob) = two_with(target, QUIET).await;
     ann.say(&bob, "hello").await;
     for door in Door::ALL {
         let anns = Device::new(door, &server, &ann).await.cursor;
@@ -303,7 +300,7 @@ struct Data {
 impl Data {
     fn new(target: Target) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mongo = matches!(target, Target::AxumMongo | Target::WarpMongo).then(MongoServer::start);
+        let mongo = target.is_on_mongo().then(MongoServer::start);
         let url = match &mongo {
             Some(mongo) => mongo.uri("chat"),
             None => format!("sqlite:{}", folder.path().join("chat.db").display()),
@@ -372,7 +369,7 @@ async fn a_cursor_survives_restarts_and_is_good_for_the_other_adapter(target: Ta
 
 /// Put back to an older copy, the feed ends before the cursor: what came after the copy must not be taken for known.
 async fn a_cursor_from_after_the_backup(target: Target) {
-    let mut server = target.start_with(&[("RUST_LOG", "warn")]).await;
+    let mut server = target.start_with(QUIET).await;
     let (ann, bob) = (server.signup().await, server.signup().await);
     ann.say(&bob, "in the backup").await;
     assert!(server.terminate().await.success());
@@ -401,7 +398,7 @@ async fn a_cursor_from_after_the_backup(target: Target) {
 /// The seam between what is read and what is live: somebody sends at full speed while others come back and go.
 async fn nothing_falls_through_the_seam(target: Target) {
     const TIMES: usize = 100;
-    let (server, ann, bob) = two(target).await;
+    let (server, ann, bob) = two_with(target, QUIET).await;
     let mut dice = Dice::from_environment("CHAT_RESUME_SEED", target.name());
     let is_over = Arc::new(AtomicBool::new(false));
     let mut sender = Sender::new(Door::WebSocket, &server, &ann, &bob).await;
@@ -455,7 +452,7 @@ async fn nothing_falls_through_the_seam(target: Target) {
 }
 
 async fn who_reads_too_slowly_is_closed_and_comes_back(target: Target) {
-    let (server, ann, bob) = two(target).await;
+    let (server, ann, bob) = two_with(target, QUIET).await;
     let proxy = Proxy::to(address(&server)).await;
     for door in Door::ALL {
         let first = Device::new(door, &server, &bob).await;

@@ -1,18 +1,12 @@
 //! POST /api/messages/send/:id: texts, limits, idempotence.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at what is not as it should be")]
 
-use chat_tests::{Person, Server, Target, Value, for_each_target, json, pictures, shape};
+use chat_tests::{Person, Target, Value, for_each_target, json, pictures, shape, two};
 use futures_util::future::join_all;
 use reqwest::{
     Method,
     multipart::{Form, Part},
 };
-
-async fn two(target: Target) -> (Server, Person, Person) {
-    let server = target.start().await;
-    let (ann, bob) = (server.signup().await, server.signup().await);
-    (server, ann, bob)
-}
 
 async fn send(from: &Person, to: &Person, body: Value) -> Value {
     let message = from.post(&to.inbox(), body).await.ok(201);

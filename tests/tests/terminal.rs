@@ -8,7 +8,11 @@ use std::{
     sync::{Arc, LazyLock, Mutex},
 };
 
-use chat_tests::{DEADLINE, Person, Server, Target, build_program, tests_on, until};
+use chat_tests::{
+    DEADLINE, Person, Server, Target, Value, build_program, json,
+    proxy::{Cut, Proxy},
+    tests_on, until,
+};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncRead, AsyncWriteExt as _, BufReader},
     process::{Child, ChildStdin, Command},
@@ -27,8 +31,12 @@ struct Terminal {
 
 impl Terminal {
     fn start(server: &Server, email: &str, password: &str, more: &[&str]) -> Self {
+        Self::start_at(&server.url(), email, password, more)
+    }
+
+    fn start_at(url: &str, email: &str, password: &str, more: &[&str]) -> Self {
         let mut child = Command::new(&*PROGRAM)
-            .arg(server.url())
+            .arg(url)
             .args(["--plain", "--email", email])
             .args(more)
             .env("CHAT_PASSWORD", password)
@@ -50,6 +58,21 @@ impl Terminal {
         let mut terminal = Self::start(server, &person.form.email, &person.form.password, &[]);
         terminal.sees("* connected").await;
         terminal
+    }
+
+    /// The same behind a proxy, by which it can be cut off.
+    async fn behind(proxy: &Proxy, person: &Person) -> Self {
+        let url = format!("http://{}", proxy.address());
+        let mut terminal = Self::start_at(&url, &person.form.email, &person.form.password, &[]);
+        terminal.sees("* connected").await;
+        terminal
+    }
+
+    /// Cuts it off, and lets it not come back.
+    async fn loses(&mut self, proxy: &Proxy) {
+        proxy.set_target(None);
+        proxy.cut_all(Cut::Reset);
+        self.sees("* no connection: ").await;
     }
 
     async fn types(&mut self, line: &str) {
@@ -194,6 +217,96 @@ async fn coming_back(target: Target) {
     }
 }
 
+/// What changed meanwhile is told, also of what is not open; what was hidden on another device is not waited for.
+async fn going_on(target: Target) {
+    let server = target.start().await;
+    let (ann, bob, carl) = (server.signup().await, server.signup().await, server.signup().await);
+    let proxy = Proxy::to(server.address().parse().unwrap()).await;
+    let mut at_bob = Terminal::behind(&proxy, &bob).await;
+    let path = |message: &Value| format!("/api/messages/{}", message["_id"].as_str().unwrap());
+    let hide = async |message: &Value| {
+        assert_eq!(bob.delete(&format!("{}?for=me", path(message))).await.ok(200), Value::Null);
+    };
+    let (typo, slip) = (carl.say(&bob, "tpyo").await, carl.say(&bob, "slip").await);
+    at_bob.sees_message(&carl, "slip").await;
+    at_bob.talks_to(&ann).await;
+    ann.say(&bob, "one").await;
+    at_bob.sees_message(&ann, "one").await;
+
+    at_bob.loses(&proxy).await;
+    let _ = carl.put(&path(&typo), json!({ "text": "typo" })).await.ok(200);
+    let _ = carl.delete(&path(&slip)).await.ok(200);
+    hide(&ann.say(&bob, "two").await).await;
+    ann.say(&bob, "three").await;
+    hide(&bob.say(&ann, "mine, elsewhere").await).await;
+    ann.say(&bob, "four").await;
+    proxy.set_target(Some(server.address().parse().unwrap()));
+    at_bob.sees("* connected").await;
+    at_bob.sees(&format!("* {} edited a message: typo", carl.form.full_name)).await;
+    at_bob.sees(&format!("* {} deleted a message", carl.form.full_name)).await;
+    at_bob.sees_message(&ann, "three").await;
+    at_bob.sees_message(&ann, "four").await;
+
+    // And while it is there.
+    let five = ann.say(&bob, "five").await;
+    at_bob.sees_message(&ann, "five").await;
+    hide(&five).await;
+    ann.say(&bob, "six").await;
+    at_bob.sees_message(&ann, "six").await;
+    at_bob.types("/history").await;
+    at_bob.sees_message(&ann, "four").await;
+    at_bob.sees_message(&ann, "six").await;
+
+    let (status, lines) = at_bob.ends().await;
+    assert!(status.success());
+    let count = |part: &str| lines.iter().filter(|line| line.contains(part)).count();
+    let counts = [": two", "elsewhere", ": five", "edited", "deleted", "! "].map(count);
+    assert_eq!(counts, [0, 0, 1, 1, 1, 0], "{lines:#?}");
+}
+
+/// The server has lost what was told: everything is loaded anew, and it goes on from there.
+async fn beginning_anew(target: Target) {
+    let mut server = target.start().await;
+    let (ann, bob, carl) = (server.signup().await, server.signup().await, server.signup().await);
+    ann.say(&bob, "in the backup").await;
+    assert!(server.terminate().await.success());
+    let (file, copy) = (server.data_dir().join("chat.db"), server.data_dir().join("copy.db"));
+    std::fs::copy(&file, &copy).unwrap();
+    server.restart().await;
+    let proxy = Proxy::to(server.address().parse().unwrap()).await;
+    let mut at_bob = Terminal::behind(&proxy, &bob).await;
+    for n in 0..5 {
+        let text = format!("lost with the disk {n}");
+        ann.say(&bob, &text).await;
+        at_bob.sees_message(&ann, &text).await;
+    }
+    at_bob.loses(&proxy).await;
+    assert!(server.terminate().await.success());
+    for rest in ["chat.db-wal", "chat.db-shm"] {
+        let _ = std::fs::remove_file(server.data_dir().join(rest));
+    }
+    std::fs::copy(&copy, &file).unwrap();
+    server.restart().await;
+    let (ann, bob, carl) = (ann.at(&server), bob.at(&server), carl.at(&server));
+    carl.say(&bob, "while you were away").await;
+    proxy.set_target(Some(server.address().parse().unwrap()));
+    at_bob.sees("* connected").await;
+    at_bob.sees_message(&carl, "while you were away").await;
+    carl.say(&bob, "live").await;
+    at_bob.sees_message(&carl, "live").await;
+    at_bob.loses(&proxy).await;
+    carl.say(&bob, "once more").await;
+    proxy.set_target(Some(server.address().parse().unwrap()));
+    at_bob.sees_message(&carl, "once more").await;
+    at_bob.talks_to(&ann).await;
+    at_bob.types("/history").await;
+    at_bob.sees_message(&ann, "in the backup").await;
+    let (status, lines) = at_bob.ends().await;
+    assert!(status.success());
+    let count = |part: &str| lines.iter().filter(|line| line.contains(part)).count();
+    assert_eq!([": while", ": live", ": once more"].map(count), [1; 3], "{lines:#?}");
+}
+
 /// The last word of a pipe is sent, though the input ends at once, and though the server is away for a moment.
 async fn the_end_of_the_input(target: Target) {
     let mut server = target.start_with(&[("PORT", &free_port())]).await;
@@ -243,4 +356,4 @@ fn free_port() -> String {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string()
 }
 
-tests_on!(axum_sqlite = AxumSqlite: talking, coming_back, the_end_of_the_input, signing_in);
+tests_on!(axum_sqlite = AxumSqlite: talking, coming_back, going_on, beginning_anew, the_end_of_the_input, signing_in);

@@ -4,22 +4,12 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use chat_tests::{
-    Person, SECRETS, Server, Target, claims, for_each_target, json, shape, sign_hs256,
+    SECRETS, Target, claims, for_each_target, json, shape, sign_hs256,
     sio::{Packet, Socket},
-    until,
+    two, until,
     ws::{Said, Ws, handshake, raw_frame},
 };
 use tokio_tungstenite::tungstenite::Message;
-
-async fn two(target: Target) -> (Server, Person, Person) {
-    let server = target.start().await;
-    let (ann, bob) = (server.signup().await, server.signup().await);
-    (server, ann, bob)
-}
-
-async fn open(server: &Server, person: &Person) -> Ws {
-    Ws::open(&server.address(), &person.token).await
-}
 
 async fn by_cookie_or_header_with_or_without_the_subprotocol(target: Target) {
     let (server, ann, _) = two(target).await;
@@ -73,8 +63,8 @@ async fn the_same_events_as_on_socket_io(target: Target) {
     let (server, ann, bob) = two(target).await;
     let address = server.address().parse().unwrap();
     ann.say(&bob, "a chat to share").await;
-    let mut annes = open(&server, &ann).await;
-    let mut other = open(&server, &ann).await;
+    let mut annes = Ws::of(&server, &ann).await;
+    let mut other = Ws::of(&server, &ann).await;
     let mut bobs = Socket::connect(address, None, &bob.token).await.unwrap();
     let mut event = async |name: &str| loop {
         match bobs.next().await.unwrap() {
@@ -113,7 +103,7 @@ async fn the_same_events_as_on_socket_io(target: Target) {
 
 async fn each_frame_is_answered_in_its_turn(target: Target) {
     let (server, ann, bob) = two(target).await;
-    let (mut annes, mut bobs) = (open(&server, &ann).await, open(&server, &bob).await);
+    let (mut annes, mut bobs) = (Ws::of(&server, &ann).await, Ws::of(&server, &bob).await);
     let mut ids = Vec::new();
     for i in 0..200 {
         ids.push(annes.emit("sendMessage", &json!({ "receiverId": bob.id(), "text": format!("{i}") })).await);
@@ -130,7 +120,7 @@ async fn each_frame_is_answered_in_its_turn(target: Target) {
 
 async fn garbage_is_answered_and_the_socket_goes_on(target: Target) {
     let (server, ann, bob) = two(target).await;
-    let mut annes = open(&server, &ann).await;
+    let mut annes = Ws::of(&server, &ann).await;
     let deep = "[".repeat(100_000);
     for (text, code) in [
         ("", "invalid_json"),
@@ -182,7 +172,7 @@ async fn the_end_says_why(target: Target) {
     let ann = server.signup().await;
     let end = |code: u16, reason: &str| Some((code, reason.to_owned()));
 
-    let mut ws = open(&server, &ann).await;
+    let mut ws = Ws::of(&server, &ann).await;
     ws.send(Message::binary(vec![1, 2, 3])).await;
     assert_eq!(ws.closed().await, end(1003, "unsupported_data"));
 
@@ -194,7 +184,7 @@ async fn the_end_says_why(target: Target) {
         ("a ping in two frames", raw_frame(0x09, 1, b"x"), end(1002, "protocol_error")),
         ("a frame without a mask", vec![0x81, 1, b'x'], end(1002, "protocol_error")),
     ] {
-        let mut ws = open(&server, &ann).await;
+        let mut ws = Ws::of(&server, &ann).await;
         tokio::io::AsyncWriteExt::write_all(ws.stream.get_mut(), &bytes).await.unwrap();
         assert_eq!(ws.closed().await, expected, "{what}");
     }
@@ -208,8 +198,8 @@ async fn the_end_says_why(target: Target) {
     assert_eq!(ws.closed().await, end(4401, "unauthenticated"));
 
     // She logs out elsewhere; her other sign-in stays.
-    let mut other = open(&server, &ann.login().await).await;
-    let mut ws = open(&server, &ann).await;
+    let mut other = Ws::of(&server, &ann.login().await).await;
+    let mut ws = Ws::of(&server, &ann).await;
     let _ = ann.post_bare("/api/auth/logout").await.ok(200);
     assert_eq!(ws.closed().await, end(4401, "unauthenticated"));
     server.signal_term();
@@ -219,7 +209,7 @@ async fn the_end_says_why(target: Target) {
 async fn a_picture_and_a_message_in_pieces(target: Target) {
     use tokio::io::AsyncWriteExt as _;
     let (server, ann, bob) = two(target).await;
-    let mut annes = open(&server, &ann).await;
+    let mut annes = Ws::of(&server, &ann).await;
     let picture = chat_tests::pictures::data_url("image/png", &chat_tests::pictures::noise(900, 900));
     let message = annes.done("sendMessage", &json!({ "receiverId": bob.id(), "image": picture })).await;
     assert_eq!(bob.fetch(message["image"].as_str().unwrap()).await.status, 200);
@@ -241,8 +231,8 @@ async fn a_picture_and_a_message_in_pieces(target: Target) {
 async fn who_hangs_up_is_gone_and_what_was_sent_stays(target: Target) {
     let (server, ann, bob) = two(target).await;
     ann.say(&bob, "a chat to share").await;
-    let mut bobs = open(&server, &bob).await;
-    let mut annes = open(&server, &ann).await;
+    let mut bobs = Ws::of(&server, &bob).await;
+    let mut annes = Ws::of(&server, &ann).await;
     bobs.event("presence", |who| who["userId"] == ann.id() && who["isOnline"] == true).await;
     // Who hangs up on what was not read yet resets the connection, and what was said on it is lost on the way.
     annes.event("onlineUsers", |_| true).await;

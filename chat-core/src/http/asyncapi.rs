@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     Limits, Result,
-    sockets::{CLIENT_EVENTS, CLOSING, SINCE_CHARS},
+    sockets::{CLIENT_EVENTS, CLOSING},
 };
 
 pub(super) async fn get(call: Call) -> Result<Reply> {
@@ -108,7 +108,8 @@ fn doors() -> Vec<Door> {
                 is a `connect_error` with `data: { code }`. The payload is the event's first argument; the answer is \
                 the acknowledgement, for clients that ask for one. What changes something, `onlineUsers` and `resync` have a \
                 second argument `{ cursor }`. A client that comes back with the last one that it got, as `auth: { since }`, \
-                gets what it missed, at least once. Before the server closes a socket it says `closing`."
+                gets what it missed, at least once; whatever else `since` is gets `resync`. Before the server closes a \
+                socket it says `closing`."
                 .to_owned(),
             event: |_, payload, _| payload.clone(),
             answer: |envelope| envelope,
@@ -131,7 +132,8 @@ fn closing_codes() -> String {
         `Authorization: Bearer`. A refusal is an HTTP response with the usual envelope. A frame with an `id` is \
         answered; `reply` is null where no `id` could be read. What changes something, `onlineUsers` and `resync` have \
         a `cursor`. A client that comes back with the last one that it got, as the parameter `since` of the URL, gets what \
-        it missed, at least once. Close codes, of which some are told by `closing` as well:"
+        it missed, at least once; whatever else `since` is gets `resync`. Close codes, of which some are told by `closing` \
+        as well:"
         .to_owned();
     for close in crate::websocket::Close::ALL {
         let (code, reason, meaning) = close.row();
@@ -217,7 +219,10 @@ fn channel(door: &Door) -> Value {
     let mut channel =
         json!({ "address": door.address, "description": door.description, "messages": messages });
     if door.channel == "websocket" {
-        let since = json!({ "type": "string", "maxLength": SINCE_CHARS, "description": "The last cursor. Empty: absent." });
+        let since = json!({
+            "type": "string",
+            "description": "The last cursor. Empty: absent. What is no cursor gets `resync`, as one does that can't be served.",
+        });
         let query = json!({ "type": "object", "properties": { "since": since } });
         channel["bindings"] = json!({ "ws": { "method": "GET", "query": query } });
     }

@@ -9,7 +9,9 @@ use std::{
 };
 
 use bytes::Bytes;
-use engineioxide::{DisconnectReason, Str, handler::EngineIoHandler, socket::Socket as EngineSocket};
+use engineioxide::{
+    DisconnectReason, Str, TransportType, handler::EngineIoHandler, socket::Socket as EngineSocket,
+};
 use serde_json::Value;
 use tokio::{sync::mpsc::error::TrySendError, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -20,7 +22,7 @@ use super::{
     packet::{self, Packet},
 };
 use crate::{
-    ChatService, Error, Result, Timestamp,
+    ChatService, Result, Timestamp,
     auth::Session,
     events::{CloseReason, Connection, Delivery, SharedEvent},
     presence::PresenceGuard,
@@ -186,8 +188,9 @@ impl Door {
         let session = sockets::sign_in(&self.chat, &socket.req_parts, token).await?;
         let since = match given("since") {
             None | Some(Value::Null) => None,
-            Some(Value::String(since)) => sockets::since(Some(since))?,
-            Some(_) => return Err(Error::invalid("since", "must be a string")),
+            Some(Value::String(since)) => sockets::since(Some(since)),
+            // No cursor either.
+            Some(other) => sockets::since(Some(&other.to_string())),
         };
         Ok((session, since))
     }
@@ -294,7 +297,10 @@ pub(super) fn end(chat: &ChatService, socket: &Socket, reason: Option<CloseReaso
             let _ = socket.emit(packet::DISCONNECT);
         }
     }
-    if socket.data.has_said_goodbye.load(Ordering::Relaxed) {
+    // A poll takes along what is there when it is answered, and the rest waits for the next one.
+    let has_more =
+        reason == Some(CloseReason::SignedOut) && socket.transport_type() == TransportType::Polling;
+    if has_more || socket.data.has_said_goodbye.load(Ordering::Relaxed) {
         // The client closes the transport itself, and some take it amiss when it is not there any more.
         let socket = socket.clone();
         tokio::spawn(async move {

@@ -14,6 +14,9 @@ mod connection;
 mod inbox;
 mod lobby;
 mod packet;
+#[cfg(test)]
+#[cfg(feature = "sqlite")]
+mod tests;
 
 use std::{
     convert::Infallible,

@@ -7,15 +7,15 @@ mod heartbeat;
 mod resume;
 mod sign_in;
 
-#[cfg(feature = "websocket")]
-pub(crate) use self::events::admit;
 pub(crate) use self::{
     closing::{CLOSING, Closing},
     events::{CLIENT_EVENTS, Live, perform},
     heartbeat::Heartbeat,
-    resume::{SINCE_CHARS, connect, greeting, since},
+    resume::{connect, greeting, since},
     sign_in::{address, sign_in},
 };
+#[cfg(feature = "websocket")]
+pub(crate) use self::{events::admit, resume::CURSOR_CHARS};
 
 /// How long the list of who is here may take, which is the first thing that a socket is told.
 const GREETING_WITHIN: std::time::Duration = std::time::Duration::from_secs(5);

@@ -36,7 +36,7 @@ pub(super) async fn accept(chat: &ChatService, parts: Parts) -> Result<(Response
     let upgrade = parts.extensions.remove::<OnUpgrade>();
     let upgrade = upgrade.ok_or(Error::UpgradeRequired("this connection can't become one; use HTTP/1.1"))?;
     let session = sockets::sign_in(chat, &parts, None).await?;
-    let since = sockets::since(query(&parts, "since").as_deref())?;
+    let since = sockets::since(query(&parts, "since").as_deref());
     Ok((response, Accepted { upgrade, session, since, address: sockets::address(chat, &parts) }))
 }
 

@@ -9,6 +9,9 @@ use crate::{
     model::{Failure, Id, Message},
 };
 
+/// Bytes of a cursor: those that servers give are far shorter.
+const MOST_OF_A_CURSOR: usize = 256;
+
 /// What the server says.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Heard {
@@ -16,6 +19,20 @@ pub(crate) enum Heard {
     Message(Message),
     /// It has another text, or is deleted.
     Changed(Message),
+    /// One has hidden it, on another device.
+    Hidden {
+        message: Id,
+        sender: Id,
+        seq: u64,
+    },
+    /// Somebody has read a chat up to there, oneself maybe.
+    Read {
+        chat: Id,
+        user: Id,
+        seq: u64,
+    },
+    /// What was missed can't be told any more: all is to be loaded anew.
+    Resync,
     Typing {
         sender: Id,
         is_typing: bool,
@@ -69,12 +86,23 @@ pub(crate) fn client_id() -> io::Result<String> {
     Ok(format!("{:016x}{:016x}", number()?, number()?))
 }
 
-/// Keys and events that are not known are let by: the server may be newer.
-pub(crate) fn parse(text: &str) -> Heard {
-    let Ok(mut frame) = serde_json::from_str::<Value>(text) else { return Heard::Other };
+/// What is said, and where one stands who has heard it, if that is told along. Keys and events that are not known are let
+/// by: the server may be newer.
+pub(crate) fn parse(text: &str) -> (Heard, Option<String>) {
+    let Ok(frame) = serde_json::from_str::<Value>(text) else { return (Heard::Other, None) };
     if !frame.is_object() {
-        return Heard::Other;
+        return (Heard::Other, None);
     }
+    let cursor = frame["cursor"].as_str().filter(|cursor| is_cursor(cursor)).map(str::to_owned);
+    (heard(frame), cursor)
+}
+
+/// It goes into a URL, and is kept.
+fn is_cursor(text: &str) -> bool {
+    text.len() <= MOST_OF_A_CURSOR && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+}
+
+fn heard(mut frame: Value) -> Heard {
     if let Some(id) = frame["reply"].as_u64() {
         let outcome =
             if frame["success"] == true { Ok(frame["data"].take()) } else { Err(api::failure(&frame)) };
@@ -90,6 +118,13 @@ fn event(name: &str, data: Value) -> Option<Heard> {
         "onlineUsers" => Heard::OnlineUsers(serde_json::from_value(data).ok()?),
         "sendMessage" => Heard::Message(serde_json::from_value(data).ok()?),
         "editMessage" | "deleteMessage" => Heard::Changed(serde_json::from_value(data).ok()?),
+        "hideMessage" => {
+            Heard::Hidden { message: id("messageId")?, sender: id("senderId")?, seq: data["seq"].as_u64()? }
+        }
+        "messagesRead" => {
+            Heard::Read { chat: id("chatId")?, user: id("userId")?, seq: data["seq"].as_u64()? }
+        }
+        "resync" => Heard::Resync,
         "closing" => Heard::Closing { again_in: data["retryAfter"].as_u64().map(Duration::from_millis) },
         "typing" => Heard::Typing { sender: id("senderId")?, is_typing: data["isTyping"].as_bool()? },
         "presence" => Heard::Presence {
@@ -107,8 +142,15 @@ mod tests {
 
     #[test]
     fn what_is_heard() {
-        let typing = r#"{"event":"typing","data":{"senderId":"a","isTyping":true},"cursor":"later"}"#;
+        let parse = |text| parse(text).0;
+        let typing = r#"{"event":"typing","data":{"senderId":"a","isTyping":true},"new":"later"}"#;
         assert_eq!(parse(typing), Heard::Typing { sender: "a".into(), is_typing: true });
+        let hidden =
+            r#"{"event":"hideMessage","data":{"messageId":"m","chatId":"c","senderId":"a","seq":3}}"#;
+        assert_eq!(parse(hidden), Heard::Hidden { message: "m".into(), sender: "a".into(), seq: 3 });
+        let read = r#"{"event":"messagesRead","data":{"chatId":"c","userId":"a","seq":3}}"#;
+        assert_eq!(parse(read), Heard::Read { chat: "c".into(), user: "a".into(), seq: 3 });
+        assert_eq!(parse(r#"{"event":"resync","data":{}}"#), Heard::Resync);
         assert_eq!(parse(r#"{"event":"onlineUsers","data":["a"]}"#), Heard::OnlineUsers(vec!["a".into()]));
         let closing = r#"{"event":"closing","data":{"code":"shutting_down","retryAfter":740}}"#;
         assert_eq!(parse(closing), Heard::Closing { again_in: Some(Duration::from_millis(740)) });
@@ -124,6 +166,17 @@ mod tests {
         {
             assert_eq!(parse(other), Heard::Other, "{other}");
         }
+    }
+
+    #[test]
+    fn where_one_stands() {
+        let cursor =
+            |cursor: &str| parse(&json!({ "event": "new", "data": {}, "cursor": cursor }).to_string()).1;
+        assert_eq!(cursor("aZ0-_").as_deref(), Some("aZ0-_"));
+        for bad in ["a&b", "a b", "ä", "%20", &"a".repeat(MOST_OF_A_CURSOR + 1)] {
+            assert_eq!(cursor(bad), None, "{bad}");
+        }
+        assert_eq!(parse(r#"{"event":"typing","data":{},"cursor":7}"#).1, None);
     }
 
     #[test]

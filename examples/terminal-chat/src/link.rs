@@ -41,8 +41,11 @@ const QUEUE: usize = 256;
 /// What becomes of the connection.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum LinkEvent {
-    /// Connected, for the so-manieth time.
-    Up(u64),
+    /// Connected, for the so-manieth time; where it goes on, what was missed is told first.
+    Up {
+        connection: u64,
+        goes_on: bool,
+    },
     Heard(Heard),
     /// Lost, or not reached; the next attempt comes by itself.
     Down {
@@ -65,7 +68,8 @@ pub(crate) struct Link {
 pub(crate) fn start(api: Api) -> Link {
     let (tell, events) = mpsc::channel(QUEUE);
     let (say, orders) = mpsc::channel(QUEUE);
-    tokio::spawn(async move { Task { api, tell, orders, connections: 0, asked_wait: None }.run().await });
+    let task = Task { api, tell, orders, connections: 0, asked_wait: None, cursor: None };
+    tokio::spawn(task.run());
     Link { events, say }
 }
 
@@ -76,6 +80,8 @@ struct Task {
     connections: u64,
     /// How long the server asked to stay away, when it went away itself.
     asked_wait: Option<Duration>,
+    /// Up to where everything was heard.
+    cursor: Option<String>,
 }
 
 /// Why a connection, or an attempt at one, is over.
@@ -131,7 +137,8 @@ impl Task {
     async fn open(&self) -> Result<WebSocketStream<Box<dyn Stream>>, Over> {
         let server = self.api.server();
         let opening = async {
-            let uri = format!("ws://{}{}", server.host(), server.path("/ws"));
+            let since = self.cursor.as_ref().map_or_else(String::new, |cursor| format!("?since={cursor}"));
+            let uri = format!("ws://{}{}{since}", server.host(), server.path("/ws"));
             let mut request = uri.into_client_request().map_err(Failure::network)?;
             let bearer = format!("Bearer {}", self.api.token());
             let headers = request.headers_mut();
@@ -149,7 +156,8 @@ impl Task {
 
     async fn hold(&mut self, mut socket: WebSocketStream<Box<dyn Stream>>) -> Over {
         self.connections += 1;
-        if self.tell.send(LinkEvent::Up(self.connections)).await.is_err() {
+        let up = LinkEvent::Up { connection: self.connections, goes_on: self.cursor.is_some() };
+        if self.tell.send(up).await.is_err() {
             return Over::Left;
         }
         let mut heard = tokio::time::Instant::now();
@@ -177,9 +185,9 @@ impl Task {
     }
 
     async fn hear(&mut self, frame: Option<Result<Frame, tungstenite::Error>>) -> ControlFlow<Over> {
-        let heard = match frame {
+        let (heard, cursor) = match frame {
             Some(Ok(Frame::Text(text))) => match frame::parse(&text) {
-                Heard::Closing { again_in } => {
+                (Heard::Closing { again_in }, _) => {
                     self.asked_wait = again_in;
                     return ControlFlow::Continue(());
                 }
@@ -192,7 +200,10 @@ impl Task {
             None => return ControlFlow::Break(Over::Lost("the connection was cut".to_owned())),
         };
         match self.tell.send(LinkEvent::Heard(heard)).await {
-            Ok(()) => ControlFlow::Continue(()),
+            Ok(()) => {
+                self.cursor = cursor.or(self.cursor.take());
+                ControlFlow::Continue(())
+            }
             Err(_) => ControlFlow::Break(Over::Left),
         }
     }

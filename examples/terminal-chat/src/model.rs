@@ -23,6 +23,8 @@ pub(crate) struct User {
 pub(crate) struct Message {
     #[serde(rename = "_id")]
     pub(crate) id: Id,
+    #[serde(default)]
+    pub(crate) chat_id: Id,
     pub(crate) seq: u64,
     pub(crate) sender_id: Id,
     pub(crate) receiver_id: Option<Id>,

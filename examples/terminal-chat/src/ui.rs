@@ -179,7 +179,7 @@ fn lines<'a>(app: &App, open: &str, width: usize, offset: UtcOffset) -> (Vec<Lin
     }
     let (mut day, mut seq) = (String::new(), None);
     for message in conversation.messages() {
-        if seq.is_some_and(|seq| message.seq > seq + 1) {
+        if seq.is_some_and(|seq| conversation.known_to(seq) < message.seq) {
             lines.push(Line::styled("… something is missing here and being loaded …", DIM));
         }
         seq = Some(message.seq);

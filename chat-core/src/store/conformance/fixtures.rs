@@ -1,4 +1,4 @@
-//! People and messages to check with.
+//! People and messages to check with, also for tests of your own.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -11,12 +11,14 @@ use crate::{
 };
 
 /// `millis` after a moment that all checks share.
-pub(super) fn at(millis: i64) -> Timestamp {
+#[must_use]
+pub fn at(millis: i64) -> Timestamp {
     Timestamp::from_millis(1_700_000_000_000 + millis)
 }
 
 /// A person who is in no store yet.
-pub(super) fn person(email: &str, full_name: &str) -> UserRecord {
+#[must_use]
+pub fn person(email: &str, full_name: &str) -> UserRecord {
     UserRecord {
         id: UserId::generate(at(0)),
         email: email.into(),
@@ -34,7 +36,7 @@ pub(super) fn person(email: &str, full_name: &str) -> UserRecord {
 }
 
 /// So many accounts: `User 00`, `User 01` …
-pub(super) async fn accounts<const N: usize>(store: &Arc<dyn Store>) -> [UserId; N] {
+pub async fn accounts<const N: usize>(store: &Arc<dyn Store>) -> [UserId; N] {
     let mut ids = [UserId::from_bytes([0; 12]); N];
     for (n, id) in ids.iter_mut().enumerate() {
         let user = person(&format!("user{n}@example.com"), &format!("User {n:02}"));
@@ -45,7 +47,8 @@ pub(super) async fn accounts<const N: usize>(store: &Arc<dyn Store>) -> [UserId;
 }
 
 /// A message of a chat of two.
-pub(super) fn message(from: UserId, to: UserId) -> NewMessage {
+#[must_use]
+pub fn message(from: UserId, to: UserId) -> NewMessage {
     let id = MessageId::generate(at(0));
     NewMessage {
         id,
@@ -61,7 +64,8 @@ pub(super) fn message(from: UserId, to: UserId) -> NewMessage {
 }
 
 /// The same with an idempotency key.
-pub(super) fn keyed(from: UserId, to: UserId, client_id: &str) -> NewMessage {
+#[must_use]
+pub fn keyed(from: UserId, to: UserId, client_id: &str) -> NewMessage {
     NewMessage { client_id: Some(client_id.into()), ..message(from, to) }
 }
 

@@ -13,7 +13,7 @@ use super::{
     queries::{self, MEMBERS},
     untold::{Carrier, Told, marks, tell},
 };
-use crate::store::{ChatState, Mark, MarkKind, Marked, Result};
+use crate::store::{Mark, Marked, Result};
 
 pub(super) async fn mark(inner: &Arc<Inner>, call: &Call, mark: &Mark) -> Result<Option<Marked>> {
     let Mark { chat, user, .. } = *mark;
@@ -25,7 +25,7 @@ pub(super) async fn mark(inner: &Arc<Inner>, call: &Call, mark: &Mark) -> Result
             // The answer to the attempt of before was lost.
             break made;
         }
-        let after = after(before, mark);
+        let after = before.marked(mark);
         if after == before {
             break (before, after, None);
         }
@@ -54,22 +54,6 @@ pub(super) async fn mark(inner: &Arc<Inner>, call: &Call, mark: &Mark) -> Result
         None => Vec::new(),
     };
     Ok(Some(Marked { before, after, members, places }))
-}
-
-/// What a mark makes of the watermarks.
-fn after(before: ChatState, mark: &Mark) -> ChatState {
-    let up_to = mark.up_to.unwrap_or(before.last_seq).min(before.last_seq);
-    let mut after = before;
-    if mark.kind == MarkKind::Read {
-        after.read_seq = before.read_seq.max(up_to);
-    }
-    if mark.is_shown {
-        after.shown.delivered = before.shown.delivered.max(up_to);
-        if mark.kind == MarkKind::Read {
-            after.shown.read = before.shown.read.max(up_to);
-        }
-    }
-    after
 }
 
 /// The filter, if the watermarks are what they were.

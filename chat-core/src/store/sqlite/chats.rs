@@ -8,7 +8,7 @@ use rusqlite::params;
 use super::{SqliteStore, db::Db, rows::int, sql, tx::Tx};
 use crate::{
     ChatId, UserId,
-    store::{Change, ChatEntry, ChatPosition, ChatState, Chats, Mark, MarkKind, Marked, Result, Watermarks},
+    store::{Change, ChatEntry, ChatPosition, ChatState, Chats, Mark, Marked, Result, Watermarks},
 };
 
 #[async_trait]
@@ -51,7 +51,7 @@ fn marked(tx: &mut Tx, mark: Mark) -> Result<Option<Marked>> {
     let Mark { chat, user, .. } = mark;
     let place = params![chat.as_bytes(), user.as_bytes()];
     let Some(before) = tx.db.first::<ChatState>(sql::CHAT_STATE, place)? else { return Ok(None) };
-    let after = after(before, mark);
+    let after = before.marked(&mark);
     let members = tx.tail(chat)?.map(|tail| tail.members.clone()).unwrap_or_default();
     let mut places = Vec::new();
     // A transaction that writes nothing costs no sync.
@@ -70,20 +70,4 @@ fn marked(tx: &mut Tx, mark: Mark) -> Result<Option<Marked>> {
         }
     }
     Ok(Some(Marked { before, after, members, places }))
-}
-
-/// What a mark makes of the watermarks.
-fn after(before: ChatState, mark: Mark) -> ChatState {
-    let up_to = mark.up_to.unwrap_or(before.last_seq).min(before.last_seq);
-    let mut after = before;
-    if mark.kind == MarkKind::Read {
-        after.read_seq = before.read_seq.max(up_to);
-    }
-    if mark.is_shown {
-        after.shown.delivered = before.shown.delivered.max(up_to);
-        if mark.kind == MarkKind::Read {
-            after.shown.read = before.shown.read.max(up_to);
-        }
-    }
-    after
 }

@@ -47,7 +47,7 @@ impl State {
                 let told = if self.open.as_ref() == Some(&with) {
                     newest
                 } else {
-                    live.map_or(newest, |live| newest.min(live - 1))
+                    live.map_or(newest, |live| newest.min(live.saturating_sub(1)))
                 };
                 self.told.insert(with.clone(), told);
             }
@@ -78,7 +78,14 @@ impl State {
         }
     }
 
-    pub(super) fn page(&mut self, with: &Id, page: Vec<Message>, is_more: bool, now: Instant) {
+    pub(super) fn page(
+        &mut self,
+        with: &Id,
+        before: Option<&str>,
+        page: Vec<Message>,
+        is_more: bool,
+        now: Instant,
+    ) {
         for message in &page {
             if let Some(client_id) = message.client_id.as_deref().filter(|_| message.sender_id == self.me.id)
             {
@@ -86,7 +93,7 @@ impl State {
             }
         }
         let Some(conversation) = self.conversations.get_mut(with) else { return };
-        if let Some(before) = conversation.page(page, is_more) {
+        if let Some(before) = conversation.page(before, page, is_more) {
             self.fetch(Fetch::History { with: with.clone(), before: Some(before) });
         }
         self.tell(with);
@@ -102,8 +109,7 @@ impl State {
 
     /// The last `seq` from there on without a hole.
     pub(super) fn contiguous(&self, with: &str, from: u64) -> u64 {
-        let Some(conversation) = self.conversations.get(with) else { return from };
-        (from + 1..).take_while(|seq| conversation.at(*seq).is_some()).last().unwrap_or(from)
+        self.conversations.get(with).map_or(from, |conversation| conversation.known_to(from))
     }
 
     /// Tells messages as news: each once, in order, and not before the name is known.
@@ -114,8 +120,8 @@ impl State {
         let told = self.told.get(with).copied().unwrap_or(0);
         let upto = self.contiguous(with, told);
         if let Some(conversation) = self.conversations.get(with) {
-            let new = (told + 1..=upto).filter_map(|seq| conversation.at(seq)).cloned().map(News::Message);
-            self.news.extend(new);
+            let new = conversation.between(told.saturating_add(1), upto);
+            self.news.extend(new.cloned().map(News::Message));
         }
         self.told.insert(with.to_owned(), upto);
     }

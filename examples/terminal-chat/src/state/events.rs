@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::{
-    Conversation, Fetch, LOAD_AGAIN, LinkState, Loaded, News, Order, Pending, State, TYPING_IDLE,
+    Conversation, Entry, Fetch, LOAD_AGAIN, LinkState, Loaded, News, Order, Pending, State, TYPING_IDLE,
     TYPING_SHOWN,
 };
 use crate::{
@@ -29,7 +29,7 @@ impl State {
 
     pub(crate) fn on_link(&mut self, event: LinkEvent, now: Instant) {
         match event {
-            LinkEvent::Up(connection) => self.connected(connection, now),
+            LinkEvent::Up { connection, goes_on } => self.connected(connection, goes_on, now),
             LinkEvent::Heard(heard) => self.hear(heard, now),
             LinkEvent::Down { why, again_in } => {
                 self.disconnected();
@@ -53,8 +53,8 @@ impl State {
                 users.into_iter().for_each(|user| self.meet(user));
             }
             Ok(Loaded::History { page, is_more }) => {
-                if let Fetch::History { with, .. } = fetch {
-                    self.page(&with, page, is_more, now);
+                if let Fetch::History { with, before } = fetch {
+                    self.page(&with, before.as_deref(), page, is_more, now);
                 }
             }
             Ok(Loaded::Read) => {}
@@ -63,7 +63,9 @@ impl State {
     }
 
     fn not_loaded(&mut self, fetch: Fetch, failure: &Failure, now: Instant) {
-        if failure.is_passing() && matches!(self.link, LinkState::Up(_)) {
+        // What was read is told in the end, also without a connection in between.
+        let is_wanted = matches!(self.link, LinkState::Up(_)) || matches!(fetch, Fetch::Read { .. });
+        if failure.is_passing() && is_wanted {
             self.again.push((now + LOAD_AGAIN, fetch));
             return;
         }
@@ -85,9 +87,32 @@ impl State {
         }
     }
 
-    fn connected(&mut self, connection: u64, now: Instant) {
+    fn connected(&mut self, connection: u64, goes_on: bool, now: Instant) {
         self.link = LinkState::Up(connection);
         self.news.push(News::Link("connected".to_owned()));
+        let interrupted = std::mem::take(&mut self.interrupted);
+        if goes_on {
+            // What was missed is told; loaded is what was being loaded.
+            if self.is_loading_chats || !self.are_chats_loaded {
+                self.is_loading_chats = false;
+                self.load_chats();
+            }
+            for (with, down_to) in interrupted {
+                if self.conversations.contains_key(&with) {
+                    self.load_down_to(&with, down_to);
+                }
+            }
+        } else {
+            self.is_new = true;
+            // Should the greeting not come.
+            self.again.push((now + LOAD_AGAIN, Fetch::Chats));
+        }
+        self.pump(now);
+    }
+
+    /// Loads everything anew, on a connection that tells what comes from now on.
+    fn load_all(&mut self) {
+        self.again.retain(|(_, fetch)| *fetch != Fetch::Chats);
         self.is_loading_chats = false;
         self.load_chats();
         let open = self.open.clone();
@@ -98,19 +123,26 @@ impl State {
             let down_to = self.conversations.entry(with.clone()).or_default().refresh();
             self.load_down_to(&with, down_to);
         }
-        self.pump(now);
     }
 
     fn disconnected(&mut self) {
         self.outbox.disconnected();
         self.deleting.clear();
         self.my_typing = None;
-        self.again.clear();
+        self.again.retain(|(_, fetch)| matches!(fetch, Fetch::Read { .. } | Fetch::Contacts));
         self.online = None;
+        self.is_new = false;
         for person in self.people.values_mut() {
             (person.user.is_online, person.typing_until) = (false, None);
+            // Who comes and goes meanwhile is not told of later.
+            person.user.last_seen.clear();
         }
-        self.conversations.values_mut().for_each(Conversation::give_up);
+        for (with, conversation) in &mut self.conversations {
+            if let Some(down_to) = conversation.give_up() {
+                let known = self.interrupted.entry(with.clone()).or_insert(down_to);
+                *known = down_to.min(*known);
+            }
+        }
     }
 
     fn hear(&mut self, heard: Heard, now: Instant) {
@@ -120,9 +152,19 @@ impl State {
                     person.user.is_online = online.contains(&person.user.id);
                 }
                 self.online = Some(online.into_iter().collect());
+                // Not before: what was loaded before the connection told of what is new could miss something.
+                if std::mem::take(&mut self.is_new) {
+                    self.load_all();
+                }
             }
             Heard::Message(message) => self.arrived(message),
             Heard::Changed(message) => self.changed(message),
+            Heard::Hidden { message, sender, seq } => self.hidden(&message, &sender, seq),
+            Heard::Read { chat, user, seq } if user == self.me.id => self.read_elsewhere(&chat, seq),
+            Heard::Resync => {
+                self.is_new = false;
+                self.load_all();
+            }
             Heard::Typing { sender, is_typing } => self.heard_typing(sender, is_typing, now),
             Heard::Presence { user, is_online, last_seen } => {
                 if let Some(online) = &mut self.online {
@@ -146,7 +188,7 @@ impl State {
             }
             Heard::Reply { id, outcome } => self.replied(id, outcome, now),
             // The link has taken note of the first.
-            Heard::Closing { .. } | Heard::Other => {}
+            Heard::Closing { .. } | Heard::Read { .. } | Heard::Other => {}
         }
     }
 
@@ -198,10 +240,10 @@ impl State {
             return;
         }
         let conversation = self.conversations.entry(with.clone()).or_default();
-        let newest = conversation.newest().map(|newest| newest.seq).or_else(|| self.told.get(&with).copied());
+        let newest = conversation.end().max(self.told.get(&with).copied());
         let seq = message.seq;
         conversation.merge(message);
-        if let Some(newest) = newest.filter(|newest| seq > newest + 1) {
+        if let Some(newest) = newest.filter(|newest| seq.saturating_sub(1) > *newest) {
             self.load_down_to(&with, newest + 1);
         }
         self.tell(&with);
@@ -211,25 +253,62 @@ impl State {
     /// A message is not what it was.
     fn changed(&mut self, message: Message) {
         let Some(with) = message.partner(&self.me.id).cloned() else { return };
+        let listed = self.chats.iter().find(|entry| entry.with == with).and_then(|entry| entry.last.as_ref());
+        let known = self.conversations.get(&with);
+        let newest = listed.map(|last| last.seq).max(known.and_then(Conversation::end));
+        if self.are_chats_loaded && newest.is_none_or(|newest| message.seq > newest) {
+            // Sent and changed while nobody was here to hear of it.
+            return self.arrived(message);
+        }
         if let Some(entry) = self.chats.iter_mut().find(|entry| entry.with == with)
             && entry.last.as_ref().is_some_and(|last| last.id == message.id)
         {
             entry.last = Some(message.clone());
         }
-        let is_news =
-            self.conversations.get(&with).and_then(|known| known.at(message.seq)).is_none_or(|known| {
-                !known.is_deleted && (message.is_deleted || known.updated_at < message.updated_at)
-            });
-        if self.is_following_all {
-            self.conversations.entry(with.clone()).or_default();
-        }
-        if let Some(conversation) = self.conversations.get_mut(&with) {
-            conversation.merge(message.clone());
+        // What is still to be told is told as it is then.
+        let mut is_news =
+            !self.are_chats_loaded || self.told.get(&with).is_none_or(|told| message.seq <= *told);
+        if let Some(conversation) = self.conversations.get_mut(&with)
+            && conversation.is_known(message.seq)
+        {
+            let was_deleted = conversation.at(message.seq).is_some_and(|known| known.is_deleted);
+            // Elsewhere it would stand alone, with a hole on either side.
+            is_news &= conversation.merge(message.clone()) && !was_deleted;
         }
         if is_news {
             self.news.push(if message.is_deleted { News::Deleted(message) } else { News::Edited(message) });
         }
         self.tell(&with);
         self.read();
+    }
+
+    /// One has hidden a message, here or elsewhere.
+    fn hidden(&mut self, message: &str, sender: &Id, seq: u64) {
+        let is_there = |(with, known): (&Id, &Conversation)| {
+            known.at(seq).is_some_and(|known| known.id == message).then(|| with.clone())
+        };
+        // To whom one's own went stands only where it is.
+        let is_mine = *sender == self.me.id;
+        let with = if is_mine { self.conversations.iter().find_map(is_there) } else { Some(sender.clone()) };
+        if let Some(with) = with
+            && let Some(conversation) = self.conversations.get_mut(&with)
+        {
+            conversation.hide(seq);
+            self.tell(&with);
+        }
+        let is_last = |entry: &&mut Entry| entry.last.as_ref().is_some_and(|last| last.id == message);
+        if let Some(entry) = self.chats.iter_mut().find(is_last) {
+            entry.last = self.conversations.get(&entry.with).and_then(Conversation::newest).cloned();
+            self.load_chats();
+        }
+    }
+
+    /// One has read a chat, on another device maybe.
+    fn read_elsewhere(&mut self, chat: &str, seq: u64) {
+        for entry in &mut self.chats {
+            if let Some(last) = entry.last.as_ref().filter(|last| last.chat_id == chat) {
+                entry.unread = entry.unread.min(last.seq.saturating_sub(seq));
+            }
+        }
     }
 }

@@ -127,6 +127,10 @@ pub(crate) struct State {
     /// Up to where the server knows that I have read.
     marked: HashMap<Id, u64>,
     again: Vec<(Instant, Fetch)>,
+    /// A connection that does not go on from another one: after its greeting all is loaded.
+    is_new: bool,
+    /// What was being loaded when the connection ended, and down to where.
+    interrupted: HashMap<Id, u64>,
     frames: u64,
     orders: Vec<Order>,
     news: Vec<News>,
@@ -153,6 +157,8 @@ impl State {
             told: HashMap::new(),
             marked: HashMap::new(),
             again: Vec::new(),
+            is_new: false,
+            interrupted: HashMap::new(),
             frames: 0,
             orders: Vec::new(),
             news: Vec::new(),

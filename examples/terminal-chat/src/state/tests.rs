@@ -12,6 +12,7 @@ pub(crate) fn message(seq: u64, from: &str, to: &str, text: &str) -> Message {
     let at = "2026-01-31T12:00:00.000Z";
     Message {
         id: format!("{seq}-{text}"),
+        chat_id: String::new(),
         seq,
         sender_id: from.into(),
         receiver_id: Some(to.into()),
@@ -33,9 +34,10 @@ pub(crate) fn chat(with: &User, last: Message, unread: u64) -> Chat {
 pub(crate) fn connected(is_following_all: bool) -> (State, Instant) {
     let now = Instant::now();
     let mut state = State::new(user("ann", "Ann"), is_following_all);
-    state.on_link(LinkEvent::Up(1), now);
-    assert_eq!(state.take_orders(), [Order::Fetch(Fetch::Chats)]);
+    state.on_link(up(1, false), now);
+    assert_eq!(state.take_orders(), [], "what is loaded before the greeting could miss something");
     state.on_link(LinkEvent::Heard(Heard::OnlineUsers(vec!["bob".into()])), now);
+    assert_eq!(state.take_orders(), [Order::Fetch(Fetch::Chats)]);
     let chats = vec![
         chat(&User { is_online: true, ..user("bob", "Bob") }, message(2, "bob", "ann", "two"), 1),
         chat(&user("carl", "Carl"), message(1, "ann", "carl", "hi"), 0),
@@ -89,6 +91,16 @@ fn told(state: &mut State) -> Vec<String> {
         _ => None,
     });
     texts.collect()
+}
+
+fn up(connection: u64, goes_on: bool) -> LinkEvent {
+    LinkEvent::Up { connection, goes_on }
+}
+
+/// Away for too long: all is loaded anew.
+fn resync(state: &mut State, now: Instant) {
+    state.on_link(LinkEvent::Heard(Heard::OnlineUsers(Vec::new())), now);
+    state.on_link(LinkEvent::Heard(Heard::Resync), now);
 }
 
 fn lost() -> LinkEvent {
@@ -175,7 +187,8 @@ fn what_is_typed_while_away_goes_out_once() {
     state.on_link(lost(), now);
     state.send("away".into(), "c2".into(), now);
     state.take_orders();
-    state.on_link(LinkEvent::Up(2), now);
+    state.on_link(up(2, true), now);
+    resync(&mut state, now);
     let orders = state.take_orders();
     assert_eq!(sent(&orders), [(2, "under way", "c1")], "it may have arrived, and has its id");
     assert!(orders.iter().all(|order| !matches!(order, Order::Say(1, _))));
@@ -223,7 +236,8 @@ fn line_by_line_each_message_is_told_once_and_in_order() {
     assert_eq!(told(&mut state), ["4", "5", "6"]);
     // While away: the list tells that there is more, of Bob and of somebody new.
     state.on_link(lost(), now);
-    state.on_link(LinkEvent::Up(2), now);
+    state.on_link(up(2, true), now);
+    resync(&mut state, now);
     state.take_orders();
     let chats = vec![
         chat(&user("dora", "Dora"), message(1, "dora", "ann", "new"), 1),
@@ -332,4 +346,131 @@ fn what_could_not_be_loaded_is_asked_for_again() {
     state.on_loaded(fetch, Err(gone), now);
     assert_eq!(state.take_news(), [News::Problem("No such user.".into())]);
     assert!(!state.conversation("bob").unwrap().is_loading);
+}
+
+fn texts(state: &State, with: &str) -> Vec<String> {
+    state.conversation(with).unwrap().messages().filter_map(|message| message.text.clone()).collect()
+}
+
+#[test]
+fn who_goes_on_loads_nothing_anew() {
+    let (mut state, now) = connected(false);
+    state.talk_to("bob");
+    let page = vec![message(1, "ann", "bob", "1"), message(2, "bob", "ann", "2")];
+    history(&mut state, "bob", page, false, now);
+    state.on_link(lost(), now);
+    state.take_orders();
+    state.on_link(up(2, true), now);
+    state.on_link(LinkEvent::Heard(Heard::OnlineUsers(vec!["bob".into()])), now);
+    assert!(state.person("bob").unwrap().user.is_online);
+    assert_eq!(state.take_orders(), []);
+    // What was missed, one thing of it twice; the third was sent, and deleted before anybody was here.
+    let deleted = Message { is_deleted: true, text: None, ..message(3, "bob", "ann", "3") };
+    let later = "2026-01-31T12:00:01.000Z".to_owned();
+    let edited = Message { text: Some("first".into()), updated_at: later, ..message(1, "ann", "bob", "1") };
+    heard(&mut state, message(2, "bob", "ann", "2"), now);
+    state.on_link(LinkEvent::Heard(Heard::Changed(deleted)), now);
+    heard(&mut state, message(4, "bob", "ann", "4"), now);
+    state.on_link(LinkEvent::Heard(Heard::Changed(edited)), now);
+    heard(&mut state, message(2, "carl", "ann", "hi"), now);
+    assert_eq!(texts(&state, "bob"), ["first", "2", "4"]);
+    let order: Vec<_> = state.chats().iter().map(|entry| (entry.with.as_str(), entry.unread)).collect();
+    assert_eq!(order, [("carl", 1), ("bob", 0)]);
+    let read = |seq| Fetch::Read { with: "bob".into(), seq };
+    assert_eq!(fetches(&state.take_orders()), [&read(3), &read(4)]);
+    assert_eq!(state.conversation("bob").unwrap().known_to(0), 4);
+}
+
+#[test]
+fn what_was_being_loaded_is_loaded_when_it_goes_on() {
+    let now = Instant::now();
+    let mut state = State::new(user("ann", "Ann"), true);
+    state.on_link(up(1, false), now);
+    state.on_link(LinkEvent::Heard(Heard::OnlineUsers(Vec::new())), now);
+    assert_eq!(fetches(&state.take_orders()), [&Fetch::Chats]);
+    state.on_link(lost(), now);
+    state.on_loaded(Fetch::Chats, Err(Failure::network("x")), now);
+    state.on_link(up(2, true), now);
+    assert_eq!(fetches(&state.take_orders()), [&Fetch::Chats]);
+    let chats = vec![chat(&user("bob", "Bob"), message(2, "bob", "ann", "2"), 0)];
+    state.on_loaded(Fetch::Chats, Ok(Loaded::Chats(chats)), now);
+    // A hole, which is closed on a later connection only.
+    heard(&mut state, message(4, "bob", "ann", "4"), now);
+    assert_eq!(fetches(&state.take_orders()), [&Fetch::History { with: "bob".into(), before: None }]);
+    for _ in 0..2 {
+        state.on_link(lost(), now);
+    }
+    heard(&mut state, message(5, "bob", "ann", "5"), now);
+    state.on_link(up(3, true), now);
+    assert_eq!(fetches(&state.take_orders()), [&Fetch::History { with: "bob".into(), before: None }]);
+    let page = (2..=5).map(|seq| message(seq, "bob", "ann", &seq.to_string())).collect();
+    history(&mut state, "bob", page, true, now);
+    assert_eq!(told(&mut state), ["3", "4", "5"]);
+    // What was read is told without a connection, too.
+    let read = Fetch::Read { with: "bob".into(), seq: 5 };
+    state.on_link(lost(), now);
+    state.on_loaded(read.clone(), Err(Failure::network("x")), now);
+    state.on_link(lost(), now);
+    state.tick(state.wake_at().unwrap());
+    assert_eq!(fetches(&state.take_orders()), [&read]);
+}
+
+#[test]
+fn what_was_hidden_elsewhere_is_not_waited_for() {
+    let hidden = |seq: u64, from: &str, text: &str| {
+        let message = message(seq, from, "x", text).id;
+        LinkEvent::Heard(Heard::Hidden { message, sender: from.into(), seq })
+    };
+    let (mut state, now) = connected(true);
+    // Told while it is here.
+    heard(&mut state, message(3, "bob", "ann", "3"), now);
+    state.on_link(hidden(3, "bob", "3"), now);
+    assert_eq!(fetches(&state.take_orders()), [&Fetch::Chats], "what stands in the list now");
+    heard(&mut state, message(4, "bob", "ann", "4"), now);
+    assert_eq!((told(&mut state), texts(&state, "bob")), (vec!["3".into(), "4".into()], vec!["4".into()]));
+    // Told of one that has never been here, because it came and went while nobody was.
+    state.on_link(lost(), now);
+    state.on_link(up(2, true), now);
+    state.on_link(hidden(5, "bob", "5"), now);
+    heard(&mut state, message(6, "bob", "ann", "6"), now);
+    assert_eq!(told(&mut state), ["6"]);
+    // Of one's own nobody knows to whom it went: the page shows that there is nothing.
+    state.take_orders();
+    state.on_link(hidden(7, "ann", "7"), now);
+    heard(&mut state, message(8, "bob", "ann", "8"), now);
+    assert_eq!(told(&mut state), [""; 0]);
+    assert_eq!(fetches(&state.take_orders()), [&Fetch::History { with: "bob".into(), before: None }]);
+    let page = [6, 8].map(|seq| message(seq, "bob", "ann", &seq.to_string())).to_vec();
+    history(&mut state, "bob", page, true, now);
+    assert_eq!(told(&mut state), ["8"]);
+    // And one's own that is known.
+    heard(&mut state, message(9, "ann", "bob", "9"), now);
+    state.on_link(hidden(9, "ann", "9"), now);
+    assert_eq!(texts(&state, "bob"), ["4", "6", "8"]);
+}
+
+#[test]
+fn what_is_read_on_another_device_is_read() {
+    let (mut state, now) = connected(false);
+    let in_chat = |seq| Message { chat_id: "c".into(), ..message(seq, "bob", "ann", "x") };
+    for seq in 3..=5 {
+        heard(&mut state, in_chat(seq), now);
+    }
+    let unread = |state: &State| state.chats()[0].unread;
+    assert_eq!(unread(&state), 4);
+    let mut read = |user: &str, seq| {
+        let event = Heard::Read { chat: "c".into(), user: user.into(), seq };
+        state.on_link(LinkEvent::Heard(event), now);
+        unread(&state)
+    };
+    assert_eq!([read("bob", 5), read("ann", 1), read("ann", 3), read("ann", 5)], [4, 4, 2, 0]);
+}
+
+#[test]
+fn a_connection_that_is_not_greeted_loads_all_the_same() {
+    let now = Instant::now();
+    let mut state = State::new(user("ann", "Ann"), false);
+    state.on_link(up(1, false), now);
+    state.tick(state.wake_at().unwrap());
+    assert_eq!(fetches(&state.take_orders()), [&Fetch::Chats]);
 }

@@ -8,10 +8,11 @@ use tempfile::TempDir;
 
 use super::super::{SqliteStore, feeds::TRIMMED};
 use crate::{
-    ChatId, MessageId, StoreError, Timestamp, UserId,
+    StoreError, UserId,
     store::{
-        Appended, Change, Chats, Feeds, Mark, MarkKind, MessageChange, Messages, NewMessage, Result,
-        Settings, Store, UserRecord, Users,
+        Appended, Change, Chats, Feeds, Mark, MarkKind, MessageChange, Messages, NewMessage, Result, Store,
+        Users,
+        conformance::fixtures::{at, message, person},
     },
 };
 
@@ -27,7 +28,7 @@ impl Fixture {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(folder.path().join("chat.db")).await.unwrap();
-        let [ann, bob] = ["ann", "bob"].map(account);
+        let [ann, bob] = ["ann", "bob"].map(|name| person(&format!("{name}@example.com"), name));
         let fixture = Self { folder, store, ann: ann.id, bob: bob.id };
         fixture.store.insert_user(&ann).await.unwrap();
         fixture.store.insert_user(&bob).await.unwrap();
@@ -39,17 +40,7 @@ impl Fixture {
     }
 
     fn message(&self, to: UserId, body: &str) -> NewMessage {
-        NewMessage {
-            id: MessageId::generate(at(0)),
-            chat_id: ChatId::direct(self.ann, to),
-            sender_id: self.ann,
-            receiver_id: Some(to),
-            body: Some(body.into()),
-            image: None,
-            client_id: None,
-            at: at(0),
-            reply_to: None,
-        }
+        NewMessage { body: Some(body.into()), ..message(self.ann, to) }
     }
 
     async fn send(&self, body: &str) -> Result<Appended> {
@@ -63,27 +54,6 @@ impl Fixture {
             assert_eq!(entry.position, expected);
         }
         entries.iter().map(|entry| entry.change).collect()
-    }
-}
-
-fn at(millis: i64) -> Timestamp {
-    Timestamp::from_millis(millis)
-}
-
-fn account(name: &str) -> UserRecord {
-    UserRecord {
-        id: UserId::generate(at(0)),
-        email: format!("{name}@example.com"),
-        full_name: name.into(),
-        password_hash: "hash".into(),
-        profile_pic: None,
-        last_seen: at(0),
-        is_online: false,
-        created_at: at(0),
-        updated_at: at(0),
-        email_verified: true,
-        generation: 0,
-        settings: Settings::default(),
     }
 }
 

@@ -1,5 +1,9 @@
 //! Settings: from flags, the environment, or a `.env` file, in that order; each checked, each refusal naming the one.
 
+mod args;
+#[cfg(test)]
+mod tests;
+
 use std::{
     net::{IpAddr, Ipv4Addr},
     path::PathBuf,
@@ -17,116 +21,9 @@ use chat_core::{
     mail::{ResendMailer, ResendSettingsError},
     shield::ArcjetShield,
 };
-use clap::Parser;
 use ipnet::IpNet;
 
-/// As given; nothing is checked yet. An empty value counts as absent.
-#[derive(Parser, Default)]
-#[command(name = "server", version, about = "A complete chat back end in one binary.")]
-#[allow(missing_docs, reason = "the doc comments are the help texts")]
-pub struct Args {
-    /// Address to listen on [default: 127.0.0.1]
-    #[arg(long, env = "HOST")]
-    pub host: Option<String>,
-    /// Port to listen on; 0 takes a free one [default: 3000]
-    #[arg(long, env = "PORT")]
-    pub port: Option<String>,
-    /// Folder for the database, the images, and the secrets made at the first start [default: ./chat-data]
-    #[arg(long, env = "DATA_DIR")]
-    pub data_dir: Option<String>,
-    /// `sqlite:<path>`, or `mongodb://…/<database>` [default: SQLite, chat.db in DATA_DIR]
-    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
-    pub database_url: Option<String>,
-    /// Signs the tokens: at least 32 bytes [default: made at the first start]
-    #[arg(long, env = "JWT_SECRET", hide_env_values = true)]
-    pub jwt_secret: Option<String>,
-    /// Seals the messages: `id:base64,id:base64`, 32 bytes each; the first writes, all read [default: made at the
-    /// first start]
-    #[arg(long, env = "ENCRYPTION_KEYS", hide_env_values = true)]
-    pub encryption_keys: Option<String>,
-    /// Reads messages that a Node.js program wrote as `iv:ciphertext`, with AES-256-CBC: its key, as 64 hex
-    /// characters, in base64, or a text of 32 bytes [default: such messages are unreadable]
-    #[arg(long, env = "LEGACY_CBC_KEY", hide_env_values = true)]
-    pub legacy_cbc_key: Option<String>,
-    /// The same for `iv:tag:ciphertext`, with AES-256-GCM
-    #[arg(long, env = "LEGACY_GCM_KEY", hide_env_values = true)]
-    pub legacy_gcm_key: Option<String>,
-    /// The same for `U2FsdGVkX1…`, by CryptoJS with this passphrase
-    #[arg(long, env = "LEGACY_PASSPHRASE", hide_env_values = true)]
-    pub legacy_passphrase: Option<String>,
-    /// `on` re-encrypts those messages under the first of ENCRYPTION_KEYS, at each start; the program that wrote them
-    /// can't read them any more then [default: off]
-    #[arg(long, env = "LEGACY_REENCRYPT", hide_env_values = true)]
-    pub legacy_reencrypt: Option<String>,
-    /// Origins whose pages may use the API, separated by commas [default: its own only]
-    #[arg(long, env = "ALLOWED_ORIGINS")]
-    pub allowed_origins: Option<String>,
-    /// Addresses or networks of proxies whose X-Forwarded-For counts, separated by commas [default: none]
-    #[arg(long, env = "TRUSTED_PROXIES")]
-    pub trusted_proxies: Option<String>,
-    /// Where clients see the server, when not at the root of the site they are on: a URL or a path [default: none]
-    #[arg(long, env = "PUBLIC_URL")]
-    pub public_url: Option<String>,
-    /// `true` sends the cookie over HTTPS only [default: false on loopback, else true]
-    #[arg(long, env = "COOKIE_SECURE")]
-    pub cookie_secure: Option<String>,
-    /// `lax`, or `none` for a front end on another site [default: lax]
-    #[arg(long, env = "COOKIE_SAME_SITE")]
-    pub cookie_same_site: Option<String>,
-    /// `on`, or `off` for load tests: no rate limit, no bot check [default: on]
-    #[arg(long, env = "SHIELD")]
-    pub shield: Option<String>,
-    /// Images go to Cloudinary: `cloudinary://key:secret@cloud`, as it shows it; `?upload_prefix=…` for a proxy in
-    /// between [default: images in DATA_DIR]
-    #[arg(long, env = "CLOUDINARY_URL", hide_env_values = true)]
-    pub cloudinary_url: Option<String>,
-    /// Mail goes out by Resend, with this API key; needs MAIL_FROM [default: mail goes to the log]
-    #[arg(long, env = "RESEND_API_KEY", hide_env_values = true)]
-    pub resend_api_key: Option<String>,
-    /// The sender of mail, whose domain is verified at Resend: `chat@example.org` or `Chat <chat@example.org>`
-    #[arg(long, env = "MAIL_FROM")]
-    pub mail_from: Option<String>,
-    /// Where Resend is, for a proxy in between [default: <https://api.resend.com>]
-    #[arg(long, env = "RESEND_BASE_URL", hide_env_values = true)]
-    pub resend_base_url: Option<String>,
-    /// Where people open the application: links in mails lead to `/reset-password` and `/verify-email` there [default:
-    /// PUBLIC_URL, if that is a URL; on loopback this server, which has these pages]
-    #[arg(long, env = "CLIENT_URL")]
-    pub client_url: Option<String>,
-    /// `on`: nobody signs in before they opened a link in a mail to them [default: off]
-    #[arg(long, env = "VERIFY_EMAILS")]
-    pub verify_emails: Option<String>,
-    /// The name of the application in mails [default: Chat]
-    #[arg(long, env = "APP_NAME")]
-    pub app_name: Option<String>,
-    /// Minutes after it was sent in which a message can be edited: 15; 0 for never
-    #[arg(long, env = "EDIT_WITHIN")]
-    pub edit_within: Option<String>,
-    /// Arcjet decides who may come in, with this key of a site [default: the built-in shield]
-    #[arg(long, env = "ARCJET_KEY", hide_env_values = true)]
-    pub arcjet_key: Option<String>,
-    /// Where Arcjet is, for a proxy in between [default: <https://decide.arcjet.com>]
-    #[arg(long, env = "ARCJET_BASE_URL", hide_env_values = true)]
-    pub arcjet_base_url: Option<String>,
-    /// `on`: nobody signs up with an e-mail of a service for addresses that last some minutes [default: off]
-    #[arg(long, env = "REFUSE_DISPOSABLE_EMAILS")]
-    pub refuse_disposable_emails: Option<String>,
-    /// Connects several nodes (not in this version yet) [default: one node]
-    #[arg(long, env = "REDIS_URL", hide_env_values = true)]
-    pub redis_url: Option<String>,
-    /// What is logged: a level, or a filter such as `info,chat_core=debug` [default: info]
-    #[arg(long, env = "RUST_LOG")]
-    pub rust_log: Option<String>,
-    /// `text`, or `json` for machines [default: text]
-    #[arg(long, env = "LOG_FORMAT")]
-    pub log_format: Option<String>,
-}
-
-impl std::fmt::Debug for Args {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Args { .. }")
-    }
-}
+pub use self::args::Args;
 
 /// A setting that can't be used.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -433,115 +330,4 @@ fn network(entry: &str) -> Result<IpNet, BadSetting> {
         },
         Ok,
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn refused(args: &Args) -> &'static str {
-        args.check().map(|_| ()).expect_err("refused").name
-    }
-
-    fn some(text: &str) -> Option<String> {
-        Some(text.to_owned())
-    }
-
-    #[test]
-    fn nothing_given_is_fine_and_empty_is_nothing() {
-        for args in [Args::default(), Args { port: some(" "), jwt_secret: some(""), ..Args::default() }] {
-            let settings = args.check().unwrap();
-            assert_eq!((settings.host.to_string().as_str(), settings.port), ("127.0.0.1", 3000));
-            assert!(settings.shield && !settings.legacy.is_given());
-            assert_eq!(settings.http, HttpSettings::default());
-        }
-        let open = Args { host: some("0.0.0.0"), ..Args::default() }.check().unwrap();
-        assert_eq!(open.http, HttpSettings::default().cookie_secure(true), "secure where it is not loopback");
-    }
-
-    #[test]
-    fn each_legacy_key_is_a_decoder_and_none_is_shown() {
-        let key = "an old key of exactly 32 bytes!!";
-        for args in [
-            Args { legacy_cbc_key: some(key), ..Args::default() },
-            Args { legacy_gcm_key: some(key), legacy_reencrypt: some("off"), ..Args::default() },
-            Args { legacy_passphrase: some(key), legacy_reencrypt: some("on"), ..Args::default() },
-        ] {
-            let legacy = args.check().unwrap().legacy;
-            let given = |value: &Option<String>| value.is_some();
-            assert_eq!(legacy.cbc.is_some(), given(&args.legacy_cbc_key));
-            assert_eq!(legacy.gcm.is_some(), given(&args.legacy_gcm_key));
-            assert_eq!(legacy.crypto_js.is_some(), given(&args.legacy_passphrase));
-            assert_eq!(legacy.reencrypt, args.legacy_reencrypt.as_deref() == Some("on"));
-            assert!(legacy.is_given() && !format!("{legacy:?}").contains(key));
-        }
-        let bad = Args { legacy_cbc_key: some("too short"), ..Args::default() }.check().unwrap_err();
-        assert!(!bad.to_string().contains("too short"), "{bad}");
-    }
-
-    #[test]
-    fn mail_by_resend() {
-        let args = Args {
-            resend_api_key: some(" re_secret "),
-            mail_from: some("Chat <chat@example.org>"),
-            resend_base_url: some("http://127.0.0.1:1/"),
-            client_url: some("https://chat.example.org"),
-            app_name: some("Tea & Talk"),
-            ..Args::default()
-        };
-        let mail = args.check().unwrap().mail;
-        assert!(mail.resend.is_some() && !format!("{mail:?}").contains("secret"));
-        assert_eq!(mail.client_url.as_deref(), Some("https://chat.example.org"));
-        assert_eq!(mail.app_name.as_deref(), Some("Tea & Talk"));
-        let bad = Args { resend_api_key: some("re secret"), ..args }.check().unwrap_err();
-        assert!(!bad.to_string().contains("secret"), "{bad}");
-        assert!(Args::default().check().unwrap().mail.resend.is_none());
-    }
-
-    #[test]
-    fn each_refusal_names_its_setting() {
-        let base = Args::default;
-        let mail =
-            || Args { resend_api_key: some("re_x"), mail_from: some("Chat <a@b.org>"), ..Args::default() };
-        for (name, args) in [
-            ("HOST", Args { host: some("example.org"), ..base() }),
-            ("PORT", Args { port: some("65536"), ..base() }),
-            ("DATABASE_URL", Args { database_url: some("postgres://x"), ..base() }),
-            ("DATABASE_URL", Args { database_url: some("sqlite:"), ..base() }),
-            ("JWT_SECRET", Args { jwt_secret: some("short"), ..base() }),
-            ("ENCRYPTION_KEYS", Args { encryption_keys: some("a:b"), ..base() }),
-            ("LEGACY_CBC_KEY", Args { legacy_cbc_key: some("too short"), ..base() }),
-            ("LEGACY_GCM_KEY", Args { legacy_gcm_key: some("too short"), ..base() }),
-            ("LEGACY_REENCRYPT", Args { legacy_reencrypt: some("on"), ..base() }),
-            (
-                "LEGACY_REENCRYPT",
-                Args { legacy_reencrypt: some("maybe"), legacy_passphrase: some("x"), ..base() },
-            ),
-            ("TRUSTED_PROXIES", Args { trusted_proxies: some("10.0.0.0/8,x"), ..base() }),
-            ("COOKIE_SECURE", Args { cookie_secure: some("maybe"), ..base() }),
-            ("COOKIE_SAME_SITE", Args { cookie_same_site: some("none"), ..base() }),
-            ("SHIELD", Args { shield: some("x"), ..base() }),
-            ("REDIS_URL", Args { redis_url: some("redis://x"), ..base() }),
-            ("RESEND_API_KEY", Args { resend_api_key: some("re_x"), ..base() }),
-            ("RESEND_API_KEY", Args { resend_api_key: some("re x"), mail_from: some("a@b.org"), ..base() }),
-            ("MAIL_FROM", Args { mail_from: some("a@b.org"), ..base() }),
-            ("MAIL_FROM", Args { resend_api_key: some("re_x"), mail_from: some("Chat"), ..base() }),
-            ("RESEND_BASE_URL", Args { resend_base_url: some("http://127.0.0.1"), ..base() }),
-            ("RESEND_BASE_URL", Args { resend_base_url: some("127.0.0.1"), ..mail() }),
-            ("CLIENT_URL", Args { client_url: some("chat.example.org"), ..base() }),
-            ("VERIFY_EMAILS", Args { verify_emails: some("yes"), ..base() }),
-            ("EDIT_WITHIN", Args { edit_within: some("15m"), ..base() }),
-            ("EDIT_WITHIN", Args { edit_within: some("-1"), ..base() }),
-            ("EDIT_WITHIN", Args { edit_within: some("99999999999999999999"), ..base() }),
-            ("ARCJET_KEY", Args { arcjet_key: some("key"), ..base() }),
-            ("ARCJET_BASE_URL", Args { arcjet_base_url: some("https://x.example.org"), ..base() }),
-            ("ARCJET_BASE_URL", Args { arcjet_base_url: some("x"), arcjet_key: some("ajkey_x"), ..base() }),
-            ("REFUSE_DISPOSABLE_EMAILS", Args { refuse_disposable_emails: some("yes"), ..base() }),
-            ("CLOUDINARY_URL", Args { cloudinary_url: some("https://key:secret@cloud"), ..base() }),
-            ("VERIFY_EMAILS", Args { verify_emails: some("on"), host: some("0.0.0.0"), ..base() }),
-        ] {
-            assert_eq!(refused(&args), name);
-        }
-        assert!(Args { log_format: some("xml"), ..base() }.log().is_err());
-    }
 }
