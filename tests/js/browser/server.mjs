@@ -15,6 +15,8 @@ class Network {
   #isDown = false;
   #isDeaf = false;
   #server;
+  /** What browsers send goes through this first, where there is one. */
+  rewrite;
 
   static async to(port) {
     const network = new Network();
@@ -32,7 +34,7 @@ class Network {
     this.#pairs.add(pair);
     const end = () => { near.destroy(); far.destroy(); this.#pairs.delete(pair); };
     for (const socket of [near, far]) socket.setNoDelay(true).on('error', end).on('close', end);
-    near.on('data', (bytes) => far.write(bytes));
+    near.on('data', (bytes) => far.write(this.rewrite ? Buffer.from(this.rewrite(bytes.toString('latin1')), 'latin1') : bytes));
     far.on('data', (bytes) => near.write(bytes));
     if (this.#isDeaf) far.pause();
     return undefined;
@@ -55,6 +57,7 @@ class Network {
   mend() {
     this.#isDown = false;
     this.#isDeaf = false;
+    this.rewrite = undefined;
     for (const { far } of this.#pairs) far.resume();
   }
 

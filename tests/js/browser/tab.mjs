@@ -58,8 +58,8 @@ export class Tab {
 
   /** What the articles say of themselves, from the top. */
   shown() {
-    return this.articles.evaluateAll((all) => all.map(({ dataset, innerText }) => ({
-      id: dataset.id, seq: Number(dataset.seq), clientId: dataset.clientId, state: dataset.state, text: innerText,
+    return this.articles.evaluateAll((all) => all.map(({ dataset, textContent }) => ({
+      id: dataset.id, seq: Number(dataset.seq), clientId: dataset.clientId, state: dataset.state, text: textContent,
     })));
   }
 

@@ -1,7 +1,7 @@
 // Waiting for a condition, never for a time.
 
 /** How long anything may take that has to happen. */
-export const DEADLINE = 30_000;
+export const DEADLINE = Number(process.env.CHAT_PATIENCE ?? 30_000);
 
 /** Asks again and again until there is an answer. */
 export async function until(what, probe) {
