@@ -11,7 +11,12 @@ export function el(tag, { on, data, ...attributes } = {}, ...children) {
   }
   Object.assign(node.dataset, data);
   for (const [type, listener] of Object.entries(on ?? {})) node.addEventListener(type, listener);
-  node.append(...children.flat().filter((child) => child !== undefined && child !== null && child !== false));
+  return fill(node, ...children);
+}
+
+/** Gives an element these children instead of those that it has. */
+export function fill(node, ...children) {
+  node.replaceChildren(...children.flat(2).filter((child) => child !== undefined && child !== null && child !== false));
   return node;
 }
 
@@ -63,8 +68,11 @@ export function avatar(user, extra = '') {
   } else {
     const words = (user?.fullName ?? '').trim().split(/\s+/);
     const letters = [words[0], words.length > 1 ? words.at(-1) : ''].map((word) => [...(word ?? '')][0] ?? '');
-    box.append(letters.join('').toUpperCase());
-    box.style.setProperty('--hue', String(Number.parseInt((user?._id ?? '0').slice(-4), 16) % 360));
+    // By the style sheet, so that it is no part of anybody's name.
+    box.dataset.initials = letters.join('').toUpperCase();
+    // Ids count upwards, so neighbours are to differ.
+    const hue = [...(user?._id ?? '')].reduce((sum, letter) => (sum * 31 + letter.charCodeAt(0)) % 9973, 7) % 24;
+    box.style.setProperty('--hue', String(hue * 15));
   }
   return box;
 }

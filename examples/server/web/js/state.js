@@ -99,10 +99,12 @@ export function mergeMessage(message) {
   if (hidden.has(message._id)) return false;
   const id = partnerOf(message);
   partners.set(message.chatId, id);
+  // First the list, so that who shows the message can note that it is read.
+  const isNews = noteLast(id, message);
   const conversation = state.conversations.get(id);
   if (conversation) insert(conversation, id, message);
   if (message.clientId && isOwn(message)) removePending(message.clientId);
-  return noteLast(id, message);
+  return isNews;
 }
 
 function insert(conversation, id, message) {

@@ -10,7 +10,7 @@ import { read } from '../receipts.js';
 import { on, place, state } from '../state.js';
 import { loadOlder, openConversation } from '../sync.js';
 import { dayKey, dayLabel } from '../time.js';
-import { dayLine, downIcon, fill, fillTick, isMine, loadingLine, newArticle, newLine, progressBar, quote } from './message.js';
+import { dayLine, downIcon, fillMessage, fillTick, isMine, loadingLine, newArticle, newLine, progressBar, quote } from './message.js';
 
 const PAGE = 50;
 /** Pixels above what is seen, from which on older messages are fetched. */
@@ -260,7 +260,7 @@ export class History {
   }
 
   #fill(item) {
-    fill(item.node, item.message, state.chats.get(this.#id), this.#conversation, this.#act);
+    fillMessage(item.node, item.message, state.chats.get(this.#id), this.#conversation, this.#act);
   }
 
   /** Answers show what they answer as it is now. */

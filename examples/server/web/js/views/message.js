@@ -1,6 +1,6 @@
 // One message: its article, made and made anew.
 
-import { el, icon, iconButton, told } from '../dom.js';
+import { el, fill, icon, iconButton, told } from '../dom.js';
 import { localPictures, discard, tryAgain } from '../outbox.js';
 import { isOwn, state } from '../state.js';
 import { isOnlyEmoji, summary, withLinks } from '../text.js';
@@ -59,7 +59,7 @@ export function progressBar(entry) {
 }
 
 /** Fills the article of a message. `act`: what can be done with it. */
-export function fill(article, message, chat, conversation, act) {
+export function fillMessage(article, message, chat, conversation, act) {
   const mine = isMine(message);
   const at = mine ? tickOf(message, chat) : undefined;
   const hadFocus = article.contains(document.activeElement);
@@ -83,7 +83,7 @@ export function fill(article, message, chat, conversation, act) {
         el('time', { datetime: message.createdAt }, clock(message.createdAt)), mine && !isGone && tick(at))),
     message.failed && failure(message));
   const more = message._id && iconButton('dots', 'Message actions', (event) => act.menu(message, event.currentTarget, article), { tabindex: -1, class: 'icon-button more', 'aria-haspopup': 'menu' });
-  article.replaceChildren(...[bubble, more, !isGone && reactions(message, act)].filter(Boolean));
+  fill(article, bubble, more, !isGone && reactions(message, act));
   if (hadFocus && !article.contains(document.activeElement)) article.focus({ preventScroll: true });
 }
 

@@ -15,7 +15,8 @@ function placeBeside(popup, anchor) {
 }
 
 function show(popup, anchor, back = anchor) {
-  document.body.append(popup);
+  // Within a landmark, where screen readers look.
+  (anchor.closest('main, nav, dialog') ?? document.body).append(popup);
   popup.addEventListener('toggle', ({ newState }) => {
     if (newState !== 'closed') return;
     const hadFocus = popup.contains(document.activeElement) || document.activeElement === document.body;

@@ -1,6 +1,6 @@
 // The side: who I am, search, chats, contacts.
 
-import { avatar, el, icon, iconButton, rove, told } from '../dom.js';
+import { avatar, el, fill, icon, iconButton, rove, told } from '../dom.js';
 import { askForNotifications, canAsk } from '../notify.js';
 import { openChat } from '../router.js';
 import { on, sortedChats, state } from '../state.js';
@@ -39,18 +39,17 @@ function line(id) {
   return {
     node,
     link,
-    fill(chat) {
+    show(chat) {
       const user = state.users.get(id);
       // What it would show, so that nothing is done where nothing changed.
       const now = JSON.stringify([user, chat, state.typing.has(id), state.open === id, state.pending.filter(({ to }) => to === id), new Date().getDate()]);
       if (now === shown) return;
       shown = now;
-      link.replaceChildren(
+      fill(link,
         avatar(user, user.isOnline ? 'online' : ''),
         el('span', { class: 'name' }, user.fullName),
         user.isOnline && told(', online'),
-        ...(chat ? details(chat) : [' ', el('span', { class: 'preview' }, user.email)]).filter(Boolean),
-      );
+        chat ? details(chat) : [' ', el('span', { class: 'preview' }, user.email)]);
       if (state.open === id) link.setAttribute('aria-current', 'page');
       else link.removeAttribute('aria-current');
     },
@@ -77,8 +76,8 @@ function people(label) {
       let next = list.firstChild;
       for (const id of ids) {
         if (!lines.has(id)) lines.set(id, line(id));
-        const { node, fill } = lines.get(id);
-        fill(chatOf(id));
+        const { node, show } = lines.get(id);
+        show(chatOf(id));
         if (node === next) next = node.nextSibling;
         else list.insertBefore(node, next);
       }
