@@ -40,7 +40,7 @@ export class History {
     this.#id = id;
     this.#act = { ...act, reveal: (message) => this.reveal(message) };
     this.log = el('div', { class: 'log', role: 'log', 'aria-label': 'Messages', tabindex: 0, 'aria-busy': 'true' }, this.#loading);
-    this.jump = el('button', { type: 'button', class: 'jump', 'aria-label': 'Jump to the newest', hidden: true, on: { click: () => this.toEnd(true) } }, downIcon(), el('span', { class: 'badge' }));
+    this.jump = el('button', { class: 'jump', 'aria-label': 'Jump to the newest', hidden: true, on: { click: () => this.toEnd(true) } }, downIcon(), el('span', { class: 'badge' }));
     this.node = el('div', { class: 'history' }, this.log, this.jump);
     const mine = (act_) => (of, ...rest) => of === id && act_(...rest);
     const watch = new AbortController();
