@@ -188,7 +188,7 @@ fn squeeze(line: &str, marks: &str, into: &mut String) {
         let mut words = part.split(' ');
         into.push_str(words.next().unwrap_or_default());
         for word in words {
-            if !into.ends_with(|last| marks.contains(last))
+            if !into.ends_with(|last| last == ':' || marks.contains(last))
                 && !word.starts_with(|first| marks.contains(first))
             {
                 into.push(' ');
