@@ -161,9 +161,9 @@ fn lean(text: &str, marks: &str) -> String {
         is_comment |= line.starts_with("/*");
         if !is_comment && !line.starts_with("//") && !line.is_empty() {
             if line.contains(['"', '`', '/', '\\']) {
-                lean.push_str(line)
+                lean.push_str(line);
             } else {
-                squeeze(line, marks, &mut lean)
+                squeeze(line, marks, &mut lean);
             }
             lean.push('\n');
         }

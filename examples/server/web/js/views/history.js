@@ -138,7 +138,7 @@ export class History {
 
   /** Gives new chunks their size, so that it is known when they are skipped. */
   #measure() {
-    const heights = this.#fresh.map((chunk) => chunk.offsetHeight);
+    const heights = this.#fresh.map((chunk) => chunk.getBoundingClientRect().height);
     this.#fresh.forEach((chunk, at) => {
       chunk.style.setProperty('--height', `${heights[at]}px`);
       chunk.classList.remove('fresh');

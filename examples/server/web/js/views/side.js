@@ -47,8 +47,7 @@ function line(id) {
       shown = now;
       fill(link,
         avatar(user, user.isOnline ? 'online' : ''),
-        el('span', { class: 'name' }, user.fullName),
-        user.isOnline && told(', online'),
+        el('span', { class: 'name' }, user.fullName, user.isOnline && told(', online')),
         chat ? details(chat) : [' ', el('span', { class: 'preview' }, user.email)]);
       if (state.open === id) link.setAttribute('aria-current', 'page');
       else link.removeAttribute('aria-current');
