@@ -61,7 +61,6 @@ embedded! {
     "js/views/profile.js",
     "js/views/side.js",
     "js/views/signin.js",
-    "js/views/ticks.js",
 }
 
 /// Nothing of another site, and nobody told where one came from: a link in a mail has a secret in it. `no-cache`: it is
@@ -139,7 +138,11 @@ fn kind(name: &str) -> &'static str {
 /// What is sent, and by which a browser asks whether it has it: the same from every server of the same build.
 static SERVED: LazyLock<Vec<(Bytes, HeaderValue)>> = LazyLock::new(|| {
     let served = |(name, text): &(&str, &str)| {
-        let text = if name.ends_with(".html") { (*text).to_owned() } else { lean(text) };
+        let text = match name.rsplit_once('.').map(|(_, ending)| ending) {
+            Some("js") => lean(text, JS_MARKS),
+            Some("css") => lean(text, CSS_MARKS),
+            _ => (*text).to_owned(),
+        };
         let mut hasher = DefaultHasher::new();
         hasher.write(text.as_bytes());
         let tag = HeaderValue::try_from(format!("\"{:016x}\"", hasher.finish()));
@@ -148,20 +151,51 @@ static SERVED: LazyLock<Vec<(Bytes, HeaderValue)>> = LazyLock::new(|| {
     FILES.iter().map(served).collect()
 });
 
-/// Scripts and styles without comments and indentation, which are for those who read them here: a fifth of the bytes.
-/// Line by line, so comments stand in lines of their own, and no text goes over several lines; a test checks that.
-fn lean(text: &str) -> String {
+/// Scripts and styles without what is there for those who read them here: comments, indentation, and spaces around
+/// punctuation. A fourth of the bytes. It goes line by line, so comments stand in lines of their own and no text goes over
+/// several lines, which a test checks; where a line may be more than code and texts in `'`, it is left alone.
+fn lean(text: &str, marks: &str) -> String {
     let mut is_comment = false;
     let mut lean = String::with_capacity(text.len());
-    for line in text.lines().map(str::trim_start) {
+    for line in text.lines().map(str::trim) {
         is_comment |= line.starts_with("/*");
         if !is_comment && !line.starts_with("//") && !line.is_empty() {
-            lean.push_str(line);
+            if line.contains(['"', '`', '/', '\\']) {
+                lean.push_str(line);
+            } else {
+                squeeze(line, marks, &mut lean);
+            }
             lean.push('\n');
         }
         is_comment &= !line.ends_with("*/");
     }
     lean
+}
+
+/// Where a space beside them means nothing: in a script, and in a style sheet.
+const JS_MARKS: &str = "{}()[]=<>?:,;&|*'";
+const CSS_MARKS: &str = "{};,";
+
+fn squeeze(line: &str, marks: &str, into: &mut String) {
+    for (at, part) in line.split('\'').enumerate() {
+        if at > 0 {
+            into.push('\'');
+        }
+        if at % 2 == 1 {
+            into.push_str(part);
+            continue;
+        }
+        let mut words = part.split(' ');
+        into.push_str(words.next().unwrap_or_default());
+        for word in words {
+            if !into.ends_with(|last| last == ':' || marks.contains(last))
+                && !word.starts_with(|first| marks.contains(first))
+            {
+                into.push(' ');
+            }
+            into.push_str(word);
+        }
+    }
 }
 
 /// Whether the browser has it (RFC 9110, section 13.1.2).
@@ -206,7 +240,12 @@ mod tests {
     #[test]
     fn comments_and_indentation_stay_here() {
         let text = "// a\n/** b */\nx(1); // c\n\n  /*\n   * d\n   */\n  y('//');\n";
-        assert_eq!(lean(text), "x(1); // c\ny('//');\n");
+        assert_eq!(lean(text, JS_MARKS), "x(1); // c\ny('//');\n");
+        assert_eq!(lean("  if (a) b = c + -d ? [e] : { f, g };", JS_MARKS), "if(a)b=c + -d?[e]:{f,g};\n");
+        let text = "f( 'a = b', c ) + `d = ${e}`;\nreturn 'a = b' + { c: 'd' };";
+        assert_eq!(lean(text, JS_MARKS), "f( 'a = b', c ) + `d = ${e}`;\nreturn 'a = b'+{c:'d'};\n");
+        let text = "a b, c :d { e: f g; }\n@media (h) and (i) {";
+        assert_eq!(lean(text, CSS_MARKS), "a b,c :d{e:f g;}\n@media (h) and (i){\n");
         for (name, text) in FILES.iter().filter(|(name, _)| name.ends_with(".js") || name.ends_with(".css")) {
             for line in text.lines() {
                 assert!(line.matches('`').count() % 2 == 0, "a text over several lines in {name}: {line}");

@@ -1,5 +1,7 @@
 // The REST API: one function per way to ask, and errors as two classes, because they are to be treated differently.
 
+import { wait } from './dom.js';
+
 /** The server answered, and said no. */
 export class Refused extends Error {
   constructor(status, envelope, retryAfter) {
@@ -104,12 +106,8 @@ export async function insist(method, path) {
       return await ask(method, path);
     } catch (error) {
       if (!error.passes) throw error;
-      const backoff = Math.min(30_000, 500 * 2 ** attempt) * (0.5 + Math.random() / 2);
-      await new Promise((resolve) => {
-        setTimeout(resolve, error.retryAfter || backoff);
-        // Sooner, when there is a network again.
-        if (!error.retryAfter) addEventListener('online', resolve, { once: true });
-      });
+      const backoff = Math.min(10_000, 500 * 2 ** attempt) * (0.5 + Math.random() / 2);
+      await wait(error.retryAfter || backoff);
     }
   }
 }

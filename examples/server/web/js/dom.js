@@ -6,6 +6,8 @@
  */
 export function el(tag, { on, data, ...attributes } = {}, ...children) {
   const node = document.createElement(tag);
+  // It would send the form around it otherwise.
+  if (tag === 'button') node.type = 'button';
   for (const [name, value] of Object.entries(attributes)) {
     if (value !== undefined && value !== null && value !== false) node.setAttribute(name, value === true ? '' : value);
   }
@@ -33,7 +35,6 @@ const PATHS = {
   dots: 'M12 5h.01M12 12h.01M12 19h.01',
   down: 'M6 9l6 6 6-6',
   leave: 'M10 4H5v16h5M15 8l4 4-4 4M19 12H9',
-  picture: 'M4 5h16v14H4zM4 16l5-5 4 4 3-3 4 4M15.5 9h.01',
   search: 'M11 4a7 7 0 1 0 .01 0M16 16l5 5',
   send: 'M4 12l16-8-5 16-3-7zM12 13l8-9',
   smile: 'M12 3a9 9 0 1 0 .01 0M8 14a4.5 4.5 0 0 0 8 0M9 9.5h.01M15 9.5h.01',
@@ -54,8 +55,10 @@ export function icon(name) {
 
 /** A button that shows a drawing only; `label` is its name. */
 export function iconButton(name, label, onClick, attributes = {}) {
-  return el('button', { type: 'button', class: 'icon-button', 'aria-label': label, title: label, on: { click: onClick }, ...attributes }, icon(name));
+  return el('button', { class: 'icon-button', 'aria-label': label, title: label, on: { click: onClick }, ...attributes }, icon(name));
 }
+
+export const button = (text, click, kind = 'plain') => el('button', { class: kind, on: { click } }, text);
 
 /** What only screen readers tell. */
 export const told = (text) => el('span', { class: 'told' }, text);

@@ -3,13 +3,7 @@
 
 const prefix = (kind, me) => `chat.${kind}.${me}.`;
 
-export function get(kind, me, id) {
-  try {
-    return JSON.parse(localStorage.getItem(prefix(kind, me) + id)) ?? undefined;
-  } catch {
-    return undefined;
-  }
-}
+export const get = (kind, me, id) => JSON.parse(localStorage.getItem(prefix(kind, me) + id)) ?? undefined;
 
 /** Returns whether it is kept. */
 export function put(kind, me, id, value) {
@@ -21,32 +15,18 @@ export function put(kind, me, id, value) {
   }
 }
 
-export function drop(kind, me, id) {
-  try {
-    localStorage.removeItem(prefix(kind, me) + id);
-  } catch {
-    // Then it was not kept either.
-  }
-}
-
-const keys = () => {
-  try {
-    return Object.keys(localStorage);
-  } catch {
-    return [];
-  }
-};
+export const drop = (kind, me, id) => localStorage.removeItem(prefix(kind, me) + id);
 
 export function all(kind, me) {
   const start = prefix(kind, me);
-  const ids = keys().filter((key) => key.startsWith(start)).map((key) => key.slice(start.length));
-  return ids.map((id) => get(kind, me, id)).filter(Boolean);
+  const ids = Object.keys(localStorage).filter((key) => key.startsWith(start)).map((key) => key.slice(start.length));
+  return ids.map((id) => get(kind, me, id));
 }
 
 /** What is kept for this user is gone: others may use this browser. */
 export function dropAll(me) {
   for (const entry of all('outbox', me)) dropPicture(entry.clientId);
-  for (const key of keys()) if (key.split('.')[2] === me) localStorage.removeItem(key);
+  for (const key of Object.keys(localStorage)) if (key.split('.')[2] === me) localStorage.removeItem(key);
 }
 
 /** Calls `listener(id, value)` when another tab changes something of this kind; `value` is absent when it was dropped. */

@@ -9,25 +9,34 @@ import { kick } from './outbox.js';
 import { delivered, flushReceipts } from './receipts.js';
 import { Socket } from './socket.js';
 import {
-  clear, mergeChat, mergeMark, mergeMessage, mergePage, mergePresence, mergeReactions, mergeUser, removeMessage,
-  setBlocked, setLink, setOnline, setTyping, state, tell,
+  clear, mergeChat, mergeMark, mergeMessage, mergePage, mergePresence, mergeReactions, mergeUser, on,
+  removeMessage, setBlocked, setLink, setOnline, setTyping, state, tell,
 } from './state.js';
 
 const PAGE = 50;
 /** Pages of people that a search goes through: 200 each. */
 const MOST_PAGES = 25;
+/** Milliseconds for which the list of all people is good. */
+const FRESH = 5000;
 
 let socket;
 let held = [];
 let further = {}; // where the lists go on; null at their end
 let loadingChats;
+let meeting = Promise.resolve();
+let peopleAt = 0;
+
+// Somebody whose name is not known yet: what is being loaded already may be from before.
+on('stranger', () => {
+  meeting = (loadingChats ?? Promise.resolve()).then(loadChats);
+});
 
 const apply = {
   sendMessage(message) {
     if (!mergeMessage(message)) return;
     setTyping(message.senderId, false);
     delivered(message.chatId, message.seq);
-    alertOf(message);
+    meeting.then(() => alertOf(message));
   },
   editMessage: mergeMessage,
   deleteMessage: mergeMessage,
@@ -117,7 +126,7 @@ export async function loadBlocked() {
 }
 
 /** Where people are found. A server that can search itself is to get `search` here. */
-const peoplePath = (query) => `messages/contacts${query ?? '?limit=100'}`;
+const peoplePath = (query) => `messages/contacts${query ?? '?limit=200'}`;
 
 let loadingPeople;
 
@@ -132,8 +141,10 @@ export function morePeople() {
       } else if (further.people !== null) {
         const { data, next } = await insist('GET', peoplePath(further.people));
         data.forEach(mergeUser);
-        state.contacts = [...new Set([...state.contacts, ...data.map(({ _id }) => _id)])];
+        const name = (id) => state.users.get(id).fullName;
+        state.contacts = [...new Set([...state.contacts, ...data.map(({ _id }) => _id)])].sort((a, b) => name(a).localeCompare(name(b)));
         further.people = next ?? null;
+        peopleAt = Date.now();
         tell('contacts');
       }
       return Boolean(further.chats) || further.people !== null;
@@ -148,8 +159,9 @@ export function morePeople() {
 
 export const mayHaveMorePeople = () => Boolean(further.chats) || further.people !== null;
 
-/** Loads people until `isEnough`, within bounds. */
+/** Loads people until `isEnough`, within bounds; from the beginning, when somebody may have come since. */
 export async function findPeople(isEnough) {
+  if (further.people === null && Date.now() - peopleAt > FRESH) further.people = undefined;
   for (let page = 0; page < MOST_PAGES && !isEnough(); page += 1) {
     if (!(await morePeople())) return;
   }

@@ -1,40 +1,26 @@
 // Times as people read them, in their own language and zone.
 
-const format = (options) => new Intl.DateTimeFormat(undefined, options);
-const clockFormat = format({ hour: '2-digit', minute: '2-digit' });
-const dayFormat = format({ weekday: 'long', day: 'numeric', month: 'long' });
-const yearFormat = format({ day: 'numeric', month: 'long', year: 'numeric' });
-const weekdayFormat = format({ weekday: 'short' });
-const shortFormat = format({ day: '2-digit', month: '2-digit', year: '2-digit' });
-export const momentFormat = format({ dateStyle: 'medium', timeStyle: 'short' });
+const format = (options) => {
+  const made = new Intl.DateTimeFormat(undefined, options);
+  return (time) => made.format(new Date(time));
+};
+const day = format({ weekday: 'long', day: 'numeric', month: 'long', year: 'numeric' });
+const weekday = format({ weekday: 'short' });
+const short = format({ dateStyle: 'short' });
 
-const DAY = 24 * 60 * 60 * 1000;
-const midnight = (date) => new Date(date.getFullYear(), date.getMonth(), date.getDate());
-/** Days between two days, whatever the clock did in between. */
-const daysAgo = (date) => Math.round((midnight(new Date()) - midnight(date)) / DAY);
+export const clock = format({ timeStyle: 'short' });
+export const moment = format({ dateStyle: 'medium', timeStyle: 'short' });
+export const dayKey = (time) => new Date(time).setHours(0, 0, 0, 0);
 
-export const clock = (time) => clockFormat.format(new Date(time));
-export const dayKey = (time) => midnight(new Date(time)).getTime();
+/** Days since then, whatever the clock did in between; a clock that is fast is of today. */
+const ago = (time) => Math.max(0, Math.round((dayKey(Date.now()) - dayKey(time)) / (24 * 60 * 60 * 1000)));
 
-export function dayLabel(time) {
-  const date = new Date(time);
-  const ago = daysAgo(date);
-  if (ago === 0) return 'Today';
-  if (ago === 1) return 'Yesterday';
-  return (date.getFullYear() === new Date().getFullYear() ? dayFormat : yearFormat).format(date);
-}
+export const dayLabel = (time) => ['Today', 'Yesterday'][ago(time)] ?? day(time);
 
 /** For a list: as short as it can be told. */
 export function shortTime(time) {
-  const date = new Date(time);
-  const ago = daysAgo(date);
-  if (ago <= 0) return clockFormat.format(date);
-  if (ago === 1) return 'Yesterday';
-  return (ago < 7 ? weekdayFormat : shortFormat).format(date);
+  const days = ago(time);
+  return [clock(time), 'Yesterday'][days] ?? (days < 7 ? weekday : short)(time);
 }
 
-export function lastSeen(time) {
-  const ago = daysAgo(new Date(time));
-  const day = ago <= 0 ? 'today' : ago === 1 ? 'yesterday' : `on ${shortFormat.format(new Date(time))}`;
-  return `last seen ${day} at ${clock(time)}`;
-}
+export const lastSeen = (time) => `last seen ${['today', 'yesterday'][ago(time)] ?? `on ${short(time)}`} at ${clock(time)}`;

@@ -1,7 +1,7 @@
 // What can be done with a message that is there.
 
 import { ask } from '../api.js';
-import { el } from '../dom.js';
+import { button, el } from '../dom.js';
 import { EMOJI, QUICK } from '../emoji.js';
 import { isOwn, mergeMessage, removeMessage } from '../state.js';
 import { attempt, complain, confirm, openMenu, openPanel } from './popups.js';
@@ -32,12 +32,12 @@ async function copy(text) {
 
 /** Buttons with emoji; `choose` gets the one. */
 export function emojiButtons(emoji, choose) {
-  return el('div', { class: 'emoji' }, emoji.map((one) => el('button', { type: 'button', on: { click: () => choose(one) } }, one)));
+  return el('div', { class: 'emoji' }, emoji.map((one) => button(one, () => choose(one), '')));
 }
 
 /** All groups of them. */
 export function allEmoji(choose) {
-  return Object.entries(EMOJI).map(([name, emoji]) => [el('h3', {}, name), emojiButtons(emoji.split(' '), choose)]);
+  return Object.entries(EMOJI).map(([name, emoji]) => [el('h2', {}, name), emojiButtons(emoji.split(' '), choose)]);
 }
 
 function chooseReaction(message, anchor) {

@@ -4,14 +4,7 @@ import { el } from '../dom.js';
 import { closeChat, openChat } from '../router.js';
 import { on, sortedChats, state } from '../state.js';
 import { conversationView } from './conversation.js';
-import { openDialog } from './popups.js';
 import { sideView } from './side.js';
-
-const KEYS = [
-  ['Ctrl K', 'Search people'], ['Alt ↑ / Alt ↓', 'The chat above, below'], ['↑ ↓', 'Through a list, a menu, the messages'],
-  ['Enter', 'Send; on a message: its actions'], ['Shift Enter', 'A new line'], ['↑ in an empty field', 'Edit your last message'],
-  ['Esc', 'Close, cancel, back to the list'], ['?', 'These shortcuts'],
-];
 
 const WORDS = {
   offline: 'Offline. Messages will be sent when the connection is back.',
@@ -31,11 +24,6 @@ function banner(offs) {
     if (state.link !== 'connecting' || node.textContent) show();
   }), () => clearTimeout(timer));
   return node;
-}
-
-function showKeys() {
-  const list = el('dl', { class: 'keys' }, KEYS.map(([key, what]) => el('div', {}, el('dt', {}, el('kbd', {}, key)), el('dd', {}, what))));
-  openDialog('Keyboard shortcuts', list);
 }
 
 /** Shows it in `root`. Returns a function that ends it. */
@@ -59,7 +47,6 @@ export function showApp(root, { logOut }) {
   }
 
   function onKey(event) {
-    const isTyping = event.target.closest?.('input, textarea');
     if (event.key.toLowerCase() === 'k' && (event.ctrlKey || event.metaKey)) {
       event.preventDefault();
       side.search();
@@ -68,8 +55,6 @@ export function showApp(root, { logOut }) {
       const ids = sortedChats().map(({ id }) => id);
       const to = ids[ids.indexOf(state.open) + (event.key === 'ArrowDown' ? 1 : -1)];
       if (to) openChat(to);
-    } else if (event.key === '?' && !isTyping && !document.querySelector('dialog[open]')) {
-      showKeys();
     } else if (event.key === 'Escape' && !event.defaultPrevented && state.open && !document.querySelector('dialog[open], [popover]')) {
       closeChat();
     }

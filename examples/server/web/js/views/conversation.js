@@ -1,7 +1,7 @@
 // A conversation: with whom, what was said, and where one writes.
 
 import { ask } from '../api.js';
-import { avatar, el, iconButton } from '../dom.js';
+import { avatar, button, el, iconButton } from '../dom.js';
 import { pictureOf } from '../picture.js';
 import { closeChat } from '../router.js';
 import { on, setBlocked, state } from '../state.js';
@@ -41,8 +41,7 @@ export function conversationView(main, id) {
   const actions = iconButton('dots', 'Conversation actions', () => openMenu(actions, 'Conversation actions', [
     state.blocked.has(id) ? ['Unblock', () => unblock(person())] : ['Block', () => block(person()), 'danger'],
   ]), { 'aria-haspopup': 'menu' });
-  const blocked = el('div', { class: 'blocked' }, el('span', {}, 'You have blocked this person. '),
-    el('button', { type: 'button', class: 'link', on: { click: () => unblock(person()) } }, 'Unblock'));
+  const blocked = el('div', { class: 'blocked' }, el('span', {}, 'You have blocked this person. '), button('Unblock', () => unblock(person()), 'link'));
 
   function show() {
     const user = person();
@@ -57,7 +56,7 @@ export function conversationView(main, id) {
 
   const mine = (of) => of === id && show();
   const failed = (of, message) => {
-    if (of === id) main.replaceChildren(el('div', { class: 'nothing' }, el('p', { role: 'alert' }, message), el('button', { type: 'button', class: 'primary', on: { click: closeChat } }, 'Back to the chats')));
+    if (of === id) main.replaceChildren(el('div', { class: 'nothing' }, el('p', { role: 'alert' }, message), button('Back to the chats', closeChat, 'primary')));
   };
   const timer = setInterval(show, 60_000);
   const offs = [on('user', mine), on('typing', mine), on('blocked', show), on('failed', failed)];
@@ -80,14 +79,6 @@ export function conversationView(main, id) {
     const file = pictureOf(event.dataTransfer);
     if (file) composer.attach(file);
   };
-  main.oncontextmenu = (event) => {
-    const article = event.target.closest('article');
-    if (!article || event.target.closest('a, img') || String(getSelection())) return;
-    const more = article.querySelector('.more');
-    if (more) event.preventDefault();
-    more?.click();
-  };
-
   return {
     focus() {
       // Phones would open their keyboard.
@@ -98,7 +89,7 @@ export function conversationView(main, id) {
       clearInterval(timer);
       offs.forEach((off) => off());
       history.end();
-      main.ondragover = main.ondragleave = main.ondrop = main.oncontextmenu = null;
+      main.ondragover = main.ondragleave = main.ondrop = null;
     },
   };
 }

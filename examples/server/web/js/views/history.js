@@ -35,12 +35,13 @@ export class History {
   #loading = loadingLine();
   #offs = [];
   #below = 0;
+  #fresh = []; // chunks that are not measured yet
 
   constructor(id, act) {
     this.#id = id;
     this.#act = { ...act, reveal: (message) => this.reveal(message) };
     this.log = el('div', { class: 'log', role: 'log', 'aria-label': 'Messages', tabindex: 0, 'aria-busy': 'true' }, this.#loading);
-    this.jump = el('button', { type: 'button', class: 'jump', 'aria-label': 'Jump to the newest', hidden: true, on: { click: () => this.toEnd(true) } }, downIcon(), el('span', { class: 'badge' }));
+    this.jump = el('button', { class: 'jump', 'aria-label': 'Jump to the newest', hidden: true, on: { click: () => this.toEnd(true) } }, downIcon(), el('span', { class: 'badge' }));
     this.node = el('div', { class: 'history' }, this.log, this.jump);
     const mine = (act_) => (of, ...rest) => of === id && act_(...rest);
     const watch = new AbortController();
@@ -125,23 +126,24 @@ export class History {
   /** Above all others, while what is seen stays where it is. */
   #prepend(messages) {
     const anchor = this.#items[0]?.node;
-    const before = anchor?.getBoundingClientRect().top;
+    // Its upper edge may change: it may not be the first of its group any more.
+    const before = anchor?.getBoundingClientRect().bottom;
     this.log.setAttribute('aria-busy', 'true');
     for (const message of messages) this.#insert(message);
     this.#measure();
-    if (anchor) this.log.scrollTop += anchor.getBoundingClientRect().top - before;
-    for (const message of messages) this.#requote(message._id);
+    if (anchor) this.log.scrollTop += anchor.getBoundingClientRect().bottom - before;
+    this.#requote(new Set(messages.map(({ _id }) => _id)));
     this.log.removeAttribute('aria-busy');
   }
 
   /** Gives new chunks their size, so that it is known when they are skipped. */
   #measure() {
-    const fresh = [...this.log.querySelectorAll('.chunk.fresh')];
-    const heights = fresh.map((chunk) => chunk.offsetHeight);
-    fresh.forEach((chunk, at) => {
+    const heights = this.#fresh.map((chunk) => chunk.getBoundingClientRect().height);
+    this.#fresh.forEach((chunk, at) => {
       chunk.style.setProperty('--height', `${heights[at]}px`);
       chunk.classList.remove('fresh');
     });
+    this.#fresh = [];
   }
 
   #upsert(message) {
@@ -155,7 +157,7 @@ export class History {
       item.message = message;
       if (item.seq !== seq) this.#move(item, seq);
       this.#fill(item);
-      this.#requote(message._id);
+      this.#requote(new Set([message._id]));
     }
     if (this.#isAtEnd) this.toEnd();
     this.#noteRead();
@@ -200,6 +202,7 @@ export class History {
       before.node.after(item.node);
     } else {
       item.chunk = el('div', { class: 'chunk fresh' }, item.node);
+      this.#fresh.push(item.chunk);
       if (isDay(before)) before.chunk.after(item.chunk);
       else if (isDay(after)) after.chunk.before(item.chunk);
       else this.#newDay(item, before);
@@ -264,11 +267,10 @@ export class History {
   }
 
   /** Answers show what they answer as it is now. */
-  #requote(id) {
-    if (!id) return;
-    for (const old of this.log.querySelectorAll(`[data-quotes="${id}"]`)) {
-      const fresh = quote(id, this.#conversation, { class: 'quote' });
-      old.replaceChildren(...fresh.childNodes);
+  #requote(ids) {
+    for (const old of this.log.querySelectorAll('.quote')) {
+      const id = old.dataset.quotes;
+      if (ids.has(id)) old.replaceChildren(...quote(id, this.#conversation).childNodes);
     }
   }
 

@@ -1,12 +1,31 @@
 // One message: its article, made and made anew.
 
-import { el, fill, icon, iconButton, told } from '../dom.js';
+import { button, el, fill, icon, iconButton, told } from '../dom.js';
 import { localPictures, discard, tryAgain } from '../outbox.js';
 import { isOwn, state } from '../state.js';
 import { isOnlyEmoji, summary, withLinks } from '../text.js';
 import { clock } from '../time.js';
 import { openDialog } from './popups.js';
-import { tick, tickOf } from './ticks.js';
+
+const TICKS = {
+  pending: ['Waiting', 'clock'],
+  failed: ['Not sent', 'warn'],
+  sent: ['Sent', 'check'],
+  delivered: ['Delivered', 'checks'],
+  read: ['Read', 'checks'],
+};
+
+/** The state of a message, or of what waits to become one. */
+export function tickOf(message, chat) {
+  if (!message._id) return message.failed ? 'failed' : 'pending';
+  if (message.seq <= (chat?.readSeq ?? 0)) return 'read';
+  return message.seq <= (chat?.deliveredSeq ?? 0) ? 'delivered' : 'sent';
+}
+
+export function tick(state) {
+  const [label, drawing] = TICKS[state];
+  return el('span', { class: `tick ${state}`, role: 'img', 'aria-label': label, title: label }, icon(drawing));
+}
 
 /** A message that waits counts as one's own. */
 export const isMine = (message) => !message._id || isOwn(message);
@@ -24,7 +43,7 @@ function picture(article, message) {
   if (!src) return undefined;
   const image = el('img', { src, alt: `Picture from ${isMine(message) ? 'you' : nameOf(message)}`, loading: 'lazy', decoding: 'async' });
   image.addEventListener('error', () => image.closest('.picture')?.classList.add('broken'));
-  return el('button', { type: 'button', class: 'picture', data: { src }, 'aria-label': 'Open the picture', on: { click: () => openPicture(src) } }, image);
+  return el('button', { class: 'picture', data: { src }, 'aria-label': 'Open the picture', on: { click: () => openPicture(src) } }, image);
 }
 
 /** What a message answers, as far as that is loaded. */
@@ -42,13 +61,13 @@ function reactions(message, act) {
   }
   if (!counts.size) return undefined;
   return el('div', { class: 'reactions' }, [...counts].map(([emoji, { count, own }]) => el('button', {
-    type: 'button', 'aria-pressed': String(own), on: { click: () => act.react(message, emoji, !own) },
+    'aria-pressed': String(own), on: { click: () => act.react(message, emoji, !own) },
   }, `${emoji} ${count}`)));
 }
 
 function failure(entry) {
-  const button = (text, act) => el('button', { type: 'button', class: 'link', on: { click: () => act(entry) } }, text);
-  return el('div', { class: 'failure' }, el('span', {}, entry.failed), button('Try again', tryAgain), button('Discard', discard));
+  return el('div', { class: 'failure' }, el('span', {}, entry.failed),
+    button('Try again', () => tryAgain(entry), 'link'), button('Discard', () => discard(entry), 'link'));
 }
 
 export function progressBar(entry) {

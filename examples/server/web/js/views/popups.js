@@ -1,7 +1,7 @@
 // What opens above the page: menus, panels, dialogs, questions, and words on what went wrong. The browser closes them on
 // Escape or a click beside them, and gives the focus back.
 
-import { el, iconButton, rove } from '../dom.js';
+import { button, el, iconButton, rove } from '../dom.js';
 
 /** Beside what opened it, within the window. */
 function placeBeside(popup, anchor) {
@@ -32,7 +32,7 @@ function show(popup, anchor, back = anchor) {
 /** A menu of `[name, action]`; absent items are left out. */
 export function openMenu(anchor, label, items, back) {
   const buttons = items.filter(Boolean).map(([name, action, kind]) => el('button', {
-    type: 'button', role: 'menuitem', tabindex: -1, class: kind,
+    role: 'menuitem', tabindex: -1, class: kind,
     on: {
       click() {
         menu.hidePopover();
@@ -74,8 +74,8 @@ export function openDialog(label, content, { className = '', close = true } = {}
 /** Asks before something is done that can't be undone. `verb` names the dialog and the button. */
 export function confirm(verb, question) {
   return new Promise((resolve) => {
-    const yes = el('button', { type: 'button', class: 'danger', on: { click: () => dialog.close('yes') } }, verb);
-    const no = el('button', { type: 'button', class: 'plain', autofocus: true, on: { click: () => dialog.close() } }, 'Cancel');
+    const yes = button(verb, () => dialog.close('yes'), 'danger');
+    const no = button('Cancel', () => dialog.close());
     const content = [el('p', {}, question), el('div', { class: 'row end' }, no, yes)];
     const dialog = openDialog(verb, content, { className: 'question', close: false });
     dialog.addEventListener('close', () => resolve(dialog.returnValue === 'yes'));

@@ -1,16 +1,15 @@
 // The profile: who I am to others, what they may know, my password, where I am signed in, whom I have blocked.
 
 import { ask } from '../api.js';
-import { avatar, el } from '../dom.js';
+import { avatar, button, el } from '../dom.js';
 import { Crop, decode } from '../picture.js';
 import { setBlocked, setMe, state } from '../state.js';
 import { tellTabs } from '../tabs.js';
-import { momentFormat } from '../time.js';
+import { moment } from '../time.js';
 import { field, form } from './fields.js';
 import { attempt, complain, openDialog } from './popups.js';
 
 const STEP = 16;
-const button = (text, onClick, kind = 'plain') => el('button', { type: 'button', class: kind, on: { click: onClick } }, text);
 
 /** Choosing a picture, and the square of it. `chosen()` gives the part, if there is one. */
 function pictureChoice() {
@@ -132,7 +131,7 @@ function list(label, items, text, verb, act) {
 }
 
 const signIns = (items) => list('Sign-ins', items, (session) => [
-  session.device ?? 'An unknown device', el('small', { class: 'muted' }, ` ${session.address ?? ''} · ${momentFormat.format(new Date(session.lastUsedAt))}${session.isCurrent ? ' · this one' : ''}`),
+  session.device ?? 'An unknown device', el('small', { class: 'muted' }, ` ${session.address ?? ''} · ${moment(session.lastUsedAt)}${session.isCurrent ? ' · this one' : ''}`),
 ], (session) => !session.isCurrent && 'End', (session) => ask('DELETE', `auth/sessions/${session._id}`));
 
 const blocks = (items) => list('Blocked', items, (user) => user.fullName, () => 'Unblock', async (user) => {

@@ -8,7 +8,7 @@ import { findPeople, mayHaveMorePeople, morePeople } from '../sync.js';
 import { summary } from '../text.js';
 import { shortTime } from '../time.js';
 import { openProfile } from './profile.js';
-import { tick, tickOf } from './ticks.js';
+import { tick, tickOf } from './message.js';
 
 /** What is behind the name of a person, in a line of a list. */
 function details(chat) {
@@ -47,8 +47,7 @@ function line(id) {
       shown = now;
       fill(link,
         avatar(user, user.isOnline ? 'online' : ''),
-        el('span', { class: 'name' }, user.fullName),
-        user.isOnline && told(', online'),
+        el('span', { class: 'name' }, user.fullName, user.isOnline && told(', online')),
         chat ? details(chat) : [' ', el('span', { class: 'preview' }, user.email)]);
       if (state.open === id) link.setAttribute('aria-current', 'page');
       else link.removeAttribute('aria-current');
@@ -90,7 +89,7 @@ function skeleton() {
 }
 
 export function sideView({ logOut, offs }) {
-  const profile = el('button', { type: 'button', class: 'icon-button', 'aria-label': 'Profile', title: 'Profile', on: { click: openProfile } });
+  const profile = el('button', { class: 'icon-button', 'aria-label': 'Profile', title: 'Profile', on: { click: openProfile } });
   const bell = iconButton('bell', 'Turn on notifications', async () => {
     await askForNotifications();
     bell.hidden = !canAsk();
@@ -147,6 +146,7 @@ export function sideView({ logOut, offs }) {
   showMe();
   show();
 
+  offs.push(on('open', () => { search.value = ''; }));
   search.addEventListener('input', () => {
     show();
     const words = search.value;

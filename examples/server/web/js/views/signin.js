@@ -1,10 +1,10 @@
 // Before one is signed in: log in, sign up, and the way to a new password.
 
 import { ask, Refused } from '../api.js';
-import { el } from '../dom.js';
+import { button, el } from '../dom.js';
 import { field, form } from './fields.js';
 
-const link = (text, onClick) => el('button', { type: 'button', class: 'link', on: { click: onClick } }, text);
+const link = (text, onClick) => button(text, onClick, 'link');
 
 /** Shows it in `root`; `done` is called with the user. `notice` says why, `email` is who it was. */
 export function showSignIn(root, done, { notice, email = '' } = {}) {
