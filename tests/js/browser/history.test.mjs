@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { seed } from './people.mjs';
 import { Stage, assert, until } from './stage.mjs';
 
-const stage = new Stage();
+const stage = new Stage({ RUST_LOG: 'warn' });
 const MANY = 10_000;
 const STEP = 700;
 
@@ -144,6 +144,8 @@ test(`${MANY} messages`, async () => {
   // A message more costs one article.
   await tab.page.evaluate(() => {
     globalThis.added = 0;
+    globalThis.long = [];
+    new PerformanceObserver((list) => { for (const { duration } of list.getEntries()) globalThis.long.push(Math.round(duration)); }).observe({ type: 'longtask' });
     new MutationObserver((records) => {
       for (const { addedNodes } of records) for (const node of addedNodes) globalThis.added += 1 + (node.getElementsByTagName?.('article').length ?? 0);
     }).observe(document.querySelector('[role=log]'), { childList: true, subtree: true });
@@ -154,6 +156,7 @@ test(`${MANY} messages`, async () => {
   console.log(`one more message: ${Date.now() - start} ms`);
   await bob.say(ann, 'and an answer');
   await until('it', () => tab.page.evaluate((seq) => Number([...globalThis.tools.articles()].at(-1).dataset.seq) === seq, MANY + 2));
-  const added = await tab.page.evaluate(() => globalThis.added);
+  const [added, long] = await tab.page.evaluate(() => [globalThis.added, globalThis.long]);
+  console.log(`tasks of more than 50 ms for two messages: ${long.length ? `${long} ms` : 'none'}`);
   assert.ok(added < 40, `${added} nodes were made for two messages`);
 });

@@ -152,13 +152,13 @@ test('away for too long, it loads all anew', async () => {
   await eve.say(ann, 'here as well');
   const [old] = await bob.conversation(ann);
   await ann.delete(old);
-  await comeBack(anns);
   // Its cursor is one that the server does not know any more.
   let isTold = false;
   stage.server.network.rewrite = (text) => text.replace(/since=([\w-]+)/, (_, cursor) => {
     isTold = true;
     return `since=${'A'.repeat(cursor.length)}`;
   });
+  await comeBack(anns);
   await anns.reads('This message was deleted', 'meanwhile');
   await anns.chat(eve).filter({ hasText: 'here as well' }).waitFor();
   assert.ok(isTold, 'it came back without a cursor');

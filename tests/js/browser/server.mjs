@@ -57,7 +57,6 @@ class Network {
   mend() {
     this.#isDown = false;
     this.#isDeaf = false;
-    this.rewrite = undefined;
     for (const { far } of this.#pairs) far.resume();
   }
 

@@ -29,6 +29,7 @@ export class Stage {
     afterEach(async () => {
       // One broken test must not break the next one.
       this.server.network.mend();
+      this.server.network.rewrite = undefined;
       const tabs = this.#tabs.splice(0);
       const contexts = this.#contexts.splice(0);
       try {
