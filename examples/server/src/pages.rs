@@ -162,10 +162,13 @@ fn lean(text: &str, marks: &str) -> String {
         if !is_comment && !line.starts_with("//") && !line.is_empty() {
             if line.contains(['"', '`', '/', '\\']) {
                 lean.push_str(line);
+                lean.push('\n');
             } else {
                 squeeze(line, marks, &mut lean);
+                if !lean.ends_with(['{', '(', '[', ',']) {
+                    lean.push('\n');
+                }
             }
-            lean.push('\n');
         }
         is_comment &= !line.ends_with("*/");
     }
@@ -244,8 +247,9 @@ mod tests {
         assert_eq!(lean("  if (a) b = c + -d ? [e] : { f, g };", JS_MARKS), "if(a)b=c + -d?[e]:{f,g};\n");
         let text = "f( 'a = b', c ) + `d = ${e}`;\nreturn 'a = b' + { c: 'd' };";
         assert_eq!(lean(text, JS_MARKS), "f( 'a = b', c ) + `d = ${e}`;\nreturn 'a = b'+{c:'d'};\n");
+        assert_eq!(lean("f(\n  [\n    a,\n  ],\n) {\n// x {\n`{\n", JS_MARKS), "f([a,],){`{\n");
         let text = "a b, c :d { e: f g; }\n@media (h) and (i) {";
-        assert_eq!(lean(text, CSS_MARKS), "a b,c :d{e:f g;}\n@media (h) and (i){\n");
+        assert_eq!(lean(text, CSS_MARKS), "a b,c :d{e:f g;}\n@media (h) and (i){");
         for (name, text) in FILES.iter().filter(|(name, _)| name.ends_with(".js") || name.ends_with(".css")) {
             for line in text.lines() {
                 assert!(line.matches('`').count() % 2 == 0, "a text over several lines in {name}: {line}");

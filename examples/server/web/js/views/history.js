@@ -191,8 +191,12 @@ export class History {
 
   /** Puts the article where it belongs. */
   #put(item) {
-    let at = this.#items.length;
-    while (at > 0 && inOrder(this.#items[at - 1], item) > 0) at -= 1;
+    let [at, end] = [0, this.#items.length];
+    while (at < end) {
+      const middle = (at + end) >> 1;
+      if (inOrder(this.#items[middle], item) > 0) end = middle;
+      else at = middle + 1;
+    }
     const [before, after] = [this.#items[at - 1], this.#items[at]];
     this.#items.splice(at, 0, item);
     const day = dayKey(item.message.createdAt);
