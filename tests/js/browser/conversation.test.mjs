@@ -96,6 +96,21 @@ test('nothing counts as read that is further down', async () => {
   await jump.waitFor({ state: 'hidden' });
 });
 
+test('an answer says that one has read', async () => {
+  const { ann, bob, anns, bobs } = await stage.two();
+  for (let i = 0; i < 30; i += 1) await ann.say(bob, `line ${i}\nand\nmore`);
+  await anns.tick('line 29', 'Read').waitFor();
+  await bobs.log.hover();
+  await bobs.page.mouse.wheel(0, -2000);
+  await bobs.button('Jump to the newest').waitFor();
+  await anns.say('a question further down');
+  await bobs.titled('(1) Chat');
+  await bobs.say('and its answer');
+  await anns.article('and its answer').waitFor();
+  await anns.tick('a question further down', 'Read').waitFor();
+  await bobs.titled('Chat');
+});
+
 test('one sees who types, who is here, and when somebody was last seen', async () => {
   const { ann, anns, bobs } = await stage.two();
   await bobs.main.getByText('online', { exact: true }).waitFor();
