@@ -115,6 +115,26 @@ test('what waits survives a reload, and even the end of the tab', async () => {
   await later.reads('hello', 'kept over the reload', 'as well');
 });
 
+test('what waits survives the end of the sign-in', async () => {
+  const { ann, bob, anns } = await stage.two();
+  const other = await ann.logIn();
+  await goAway(anns);
+  await banner(anns).waitFor();
+  await anns.say('typed before it ended');
+  await anns.message.fill('half a thought');
+  await other.do('DELETE', '/api/auth/sessions');
+  await comeBack(anns);
+  await anns.page.getByRole('heading', { name: 'Log in' }).waitFor();
+  await anns.field('Password').fill(ann.form.password);
+  if (!await anns.field('E-mail').inputValue()) await anns.field('E-mail').fill(ann.form.email);
+  await anns.button('Log in').click();
+  assert.deepEqual(await bob.texts(ann, 2), ['hello', 'typed before it ended']);
+  await anns.nav.waitFor();
+  if (!await anns.message.isVisible()) await anns.converse(bob);
+  await anns.reads('hello', 'typed before it ended');
+  assert.equal(await anns.message.inputValue(), 'half a thought');
+});
+
 test('a page that loads while the server is away for a moment comes up by itself', async () => {
   const { bob, anns } = await stage.two();
   let isAway = true;

@@ -97,17 +97,18 @@ test('one that waits survives a reload, and is sent once', async () => {
   await choose(anns, file(stripes()));
   await preview(anns).waitFor();
   await anns.say('kept');
-  await anns.reads('hello', 'kept');
+  await anns.say('and a word behind it');
+  await anns.reads('hello', 'kept', 'and a word behind it');
   const context = anns.page.context();
   await anns.page.close();
   await stage.server.launch();
   const later = await stage.tab(context);
   await later.converse(bob);
-  await later.reads('hello', 'kept');
   await seen(later, later.article('kept'));
-  await bobs.article('kept').waitFor();
+  await bobs.article('and a word behind it').waitFor();
+  for (const tab of [later, bobs]) await tab.reads('hello', 'kept', 'and a word behind it');
   assert.equal((await seen(bobs, bobs.article('kept'))).width, 120);
-  assert.equal((await ann.conversation(bob)).length, 2);
+  assert.equal((await ann.conversation(bob)).length, 3);
 });
 
 test('what is too large for the server is made smaller, and what is no picture is refused with a word', async () => {
@@ -139,4 +140,22 @@ test('a picture that comes does not push away what one reads, and opens at a cli
   await anns.page.getByRole('dialog').locator('img').waitFor();
   await anns.page.keyboard.press('Escape');
   await anns.page.getByRole('dialog').waitFor({ state: 'hidden' });
+});
+
+test('below a path of another site all is found: the page, its parts, the socket, the pictures', async () => {
+  const [ann, bob] = await stage.people('Ann', 'Bob');
+  await stage.server.kill();
+  await stage.server.launch({ PUBLIC_URL: `${stage.server.url}/below/here` });
+  // What stands in front of the server takes the path away; what has none is somebody else's.
+  stage.server.network.rewrite = (text) => text.replace(/^([A-Z]+) (\S+)(?= HTTP)/gm, (_, method, path) => `${method} ${path.startsWith('/below/here/') ? path.slice('/below/here'.length) : '/not-ours'}`);
+  await bob.say(ann, 'a picture', { image: `data:image/png;base64,${stripes().toString('base64')}` });
+  const tab = await stage.tab(await stage.context(ann), '/below/here/');
+  await tab.converse(bob);
+  await seen(tab, tab.article('a picture'));
+  await bob.say(ann, 'live');
+  await tab.article('live').waitFor();
+  await tab.say('and back');
+  await tab.tick('and back', /Sent|Delivered|Read/).waitFor();
+  await tab.page.reload();
+  await tab.reads('a picture', 'live', 'and back');
 });

@@ -83,6 +83,17 @@ test('Shift+Enter begins a new line, and blanks alone are no message', async () 
   assert.equal((await ann.conversation(bob)).length, 3);
 });
 
+test('Enter that ends a composition of letters does not send', async () => {
+  const { anns, bobs } = await stage.two();
+  await anns.message.fill('にほん');
+  await anns.message.evaluate((node) => {
+    node.dispatchEvent(new KeyboardEvent('keydown', { key: 'Enter', isComposing: true, bubbles: true, cancelable: true }));
+  });
+  assert.equal(await anns.message.inputValue(), 'にほん');
+  await anns.message.press('Enter');
+  await bobs.reads('hello', 'にほん');
+});
+
 test('the button sends as well, and long texts fit', async () => {
   const { anns, bobs } = await stage.two();
   const long = 'W'.repeat(3000);

@@ -78,7 +78,7 @@ export class Server {
     const server = new Server();
     server.program = program;
     server.#folder = await mkdtemp(join(tmpdir(), 'chat-browser-'));
-    server.#settings = settings;
+    server.#settings = { ...settings };
     server.port = await server.#launch(0);
     server.network = await Network.to(server.port);
     /** Where browsers find it. */
@@ -117,8 +117,9 @@ export class Server {
     await gone;
   }
 
-  /** Once more on the same data, at the same address. */
-  async launch() {
+  /** Once more on the same data, at the same address; with these settings on top from now on. */
+  async launch(settings = {}) {
+    Object.assign(this.#settings, settings);
     await this.#launch(this.port);
   }
 

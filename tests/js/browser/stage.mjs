@@ -1,20 +1,11 @@
 // What every suite stands on: a server, a browser, and people in it.
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
 import { after, afterEach, before } from 'node:test';
-import { chromium } from 'playwright-core';
+import { launchChromium } from './launch.mjs';
 import { Person } from './people.mjs';
 import { Server } from './server.mjs';
 import { DEADLINE, until } from './wait.mjs';
 import { Tab, WATCH } from './tab.mjs';
-
-/** Chromium as Debian and others have it, or the one that `CHROMIUM` names. */
-export async function launchChromium() {
-  const names = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
-  const executablePath = names.find((name) => name && existsSync(name));
-  if (!executablePath) throw new Error('chromium is not installed: run ./test.sh, or let CHROMIUM name one');
-  return chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-dev-shm-usage'] });
-}
 
 /** Says to the test runner that this suite has a server with these settings, and a browser. */
 export class Stage {
