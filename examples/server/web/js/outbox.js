@@ -23,10 +23,12 @@ export async function resumeOutbox() {
   const me = state.me._id;
   watching = new AbortController();
   kept.watch('outbox', me, (id, entry) => {
-    if (entry) adopt(entry);
+    if (entry) adopt(entry).then(kick);
     else removePending(id);
   }, watching.signal);
-  for (const entry of kept.all('outbox', me)) await adopt(entry);
+  // All of them before any is sent: storage has no order.
+  await Promise.all(kept.all('outbox', me).map(adopt));
+  kick();
 }
 
 export function stopOutbox() {
@@ -45,7 +47,6 @@ async function adopt(entry) {
     if (entry.picture) localPictures.set(entry.clientId, URL.createObjectURL(entry.picture));
     addPending({ ...entry, isKept: true });
   }
-  pump(entry.to);
 }
 
 /** Puts a message on its way. */

@@ -132,6 +132,8 @@ export function place(list, seq) {
 function noteLast(id, message) {
   let chat = state.chats.get(id);
   if (!chat) {
+    // A change in a chat that is further down than what was loaded.
+    if (message.isEdited || message.isDeleted) return false;
     // Their name is not known: whoever loads things has to look.
     if (!state.users.has(id)) {
       tell('stranger', id);

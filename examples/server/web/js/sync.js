@@ -9,7 +9,7 @@ import { kick } from './outbox.js';
 import { delivered, flushReceipts } from './receipts.js';
 import { Socket } from './socket.js';
 import {
-  clear, mergeChat, mergeMark, mergeMessage, mergePage, mergePresence, mergeReactions, mergeUser, on,
+  clear, isOwn, mergeChat, mergeMark, mergeMessage, mergePage, mergePresence, mergeReactions, mergeUser, on,
   removeMessage, setBlocked, setLink, setOnline, setTyping, state, tell,
 } from './state.js';
 
@@ -33,9 +33,11 @@ on('stranger', () => {
 
 const apply = {
   sendMessage(message) {
-    if (!mergeMessage(message)) return;
-    setTyping(message.senderId, false);
+    const isNews = mergeMessage(message);
+    if (isOwn(message)) return;
     delivered(message.chatId, message.seq);
+    if (!isNews) return;
+    setTyping(message.senderId, false);
     meeting.then(() => alertOf(message));
   },
   editMessage: mergeMessage,

@@ -322,8 +322,10 @@ export class History {
   #noteRead() {
     const conversation = this.#conversation;
     if (!this.#isAtEnd || !conversation?.isLoaded || !isLookedAt()) return;
+    // Not up to one's own, which may have got a place behind one that is still on its way here.
     const chat = state.chats.get(this.#id);
-    if (chat?.unread) read(chat.chatId, chat.newest);
+    const seq = chat?.unread ? chat.newest : conversation.list.findLast((message) => !isMine(message))?.seq;
+    if (chat && seq) read(chat.chatId, seq);
   }
 
   /** Scrolls to a message, also if it is not loaded yet. */
