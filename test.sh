@@ -84,6 +84,10 @@ else
     )
 fi
 
+step 'the browser of the tests'
+need chromium chromium fonts-liberation
+chromium --version
+
 step 'the JavaScript programs of the tests'
 npm ci --prefix tests/js --no-audit --no-fund
 

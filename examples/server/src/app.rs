@@ -19,7 +19,10 @@ use http_body_util::{Either, Full};
 use hyper::body::{Body, Bytes, Incoming};
 use tower::{Service, ServiceExt};
 
-use crate::{metrics::Metrics, pages};
+use crate::{
+    metrics::Metrics,
+    pages::{self, Pages},
+};
 
 /// What a server serves: a tower service, as every framework can make of an application.
 pub trait App:
@@ -41,13 +44,14 @@ where
     type Body = B;
 }
 
-/// An application and, beside it, `/healthz`, `/readyz`, `/metrics`, and the pages that links in mails lead to. Each
-/// request is logged and counted.
+/// An application and, beside it, `/healthz`, `/readyz`, `/metrics`, the web client, and the pages that links in mails
+/// lead to. Each request is logged and counted.
 #[derive(Debug, Clone)]
 pub struct Operated<A> {
     app: A,
     chat: ChatService,
     metrics: Metrics,
+    pages: Pages,
 }
 
 /// The paths for whoever runs the server.
@@ -57,7 +61,13 @@ impl<A: App> Operated<A> {
     /// The application of a server of this service.
     #[must_use]
     pub fn new(chat: &ChatService, app: A) -> Self {
-        Self { app, chat: chat.clone(), metrics: Metrics::new(chat) }
+        Self { app, chat: chat.clone(), metrics: Metrics::new(chat), pages: Pages::new(None) }
+    }
+
+    /// Lets pages show pictures of this origin, beside those of the server itself.
+    #[must_use]
+    pub fn with_pictures_from(self, origin: &str) -> Self {
+        Self { pages: Pages::new(Some(origin)), ..self }
     }
 
     /// One line and one count per request. Never a body, a query or a header: these have tokens and what people write.
@@ -68,9 +78,10 @@ impl<A: App> Operated<A> {
         let id = request_id();
         let metrics = self.metrics.clone();
         let mut response = match path {
-            Some(path) if OWN.contains(&path) || pages::PATHS.contains(&path) => {
+            Some(path) if OWN.contains(&path) => {
                 operate(&self.chat, &metrics, &method, path).await.map(Either::Left)
             }
+            _ if pages::template(request.uri().path()).is_some() => self.page(&request).map(Either::Left),
             _ => self.app.oneshot(request).await.unwrap_or_else(|never| match never {}).map(Either::Right),
         };
         let (status, took) = (response.status(), start.elapsed());
@@ -85,6 +96,14 @@ impl<A: App> Operated<A> {
             response.headers_mut().insert("x-request-id", id);
         }
         response
+    }
+
+    fn page(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+        if !is_read(request.method()) {
+            return read_only();
+        }
+        let page = self.pages.get(request.uri().path(), request.headers());
+        page.unwrap_or_else(|| error_response(&Error::NotFound("Page")))
     }
 }
 
@@ -103,18 +122,15 @@ impl<A: App> Service<Request<Incoming>> for Operated<A> {
     }
 }
 
-/// The answer to one of our [`OWN`] paths, or a page.
+/// The answer to one of our [`OWN`] paths.
 async fn operate(
     chat: &ChatService,
     metrics: &Metrics,
     method: &Method,
     path: &str,
 ) -> Response<Full<Bytes>> {
-    if !matches!(*method, Method::GET | Method::HEAD) {
-        return error_response(&Error::MethodNotAllowed("GET, HEAD".to_owned()));
-    }
-    if let Some(page) = pages::page(path) {
-        return page;
+    if !is_read(method) {
+        return read_only();
     }
     let text = "text/plain; charset=utf-8";
     let (kind, body) = match path {
@@ -132,9 +148,17 @@ async fn operate(
 
 /// What stands for this path in figures, whose number is bounded: clients can make up any number of paths.
 fn template(path: &str) -> Option<&'static str> {
-    let mut fixed =
-        OWN.into_iter().chain(pages::PATHS).chain(SocketIoDoor::PATHS).chain([WebSocketDoor::PATH]);
-    fixed.find(|fixed| *fixed == path).or_else(|| HttpDoor::path_template(path))
+    let mut fixed = OWN.into_iter().chain(SocketIoDoor::PATHS).chain([WebSocketDoor::PATH]);
+    let fixed = fixed.find(|fixed| *fixed == path).or_else(|| pages::template(path));
+    fixed.or_else(|| HttpDoor::path_template(path))
+}
+
+fn is_read(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
+}
+
+fn read_only() -> Response<Full<Bytes>> {
+    error_response(&Error::MethodNotAllowed("GET, HEAD".to_owned()))
 }
 
 /// Unique among the requests of all runs of this server: the moment, and a count.
@@ -161,6 +185,10 @@ mod tests {
             ("/socket.io/", Some("/socket.io/")),
             ("/ws", Some("/ws")),
             ("/ws/more", None),
+            ("/", Some("/")),
+            ("/verify-email", Some("/verify-email")),
+            ("/web/js/main.js", Some("/web/{file}")),
+            ("/web/js/made-up.js", None),
             ("/elsewhere", None),
         ] {
             assert_eq!(template(path), expected);

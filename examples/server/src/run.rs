@@ -54,11 +54,15 @@ async fn listen<A: App>(mut settings: Settings, app: impl FnOnce(&ChatService) -
         settings.mail.client_url.get_or_insert_with(|| format!("http://{address}"));
     }
     let chat = start::service(&settings).await?;
+    let mut operated = Operated::new(&chat, app(&chat));
+    if settings.cloudinary.is_some() {
+        operated = operated.with_pictures_from("https://*.cloudinary.com");
+    }
     #[allow(clippy::print_stdout, reason = "whoever started it wants to know, whatever is logged")]
     {
         println!("listening on http://{address}");
     }
-    if !serve(listener, Operated::new(&chat, app(&chat)), ending(&chat)).await {
+    if !serve(listener, operated, ending(&chat)).await {
         tracing::warn!("some requests did not finish in time");
     }
     if tokio::time::timeout(drain::CLOSING, chat.shutdown()).await.is_err() {

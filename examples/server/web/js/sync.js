@@ -1,0 +1,204 @@
+// How the state comes to be, and stays, what the server has: load once, then follow the socket.
+//
+// The socket is opened first and its events are held until what is loaded is there: so nothing falls in between. A
+// connection that comes back goes on from its cursor, and gets what it missed as events.
+
+import { ask, insist } from './api.js';
+import { alertOf } from './notify.js';
+import { kick } from './outbox.js';
+import { delivered, flushReceipts } from './receipts.js';
+import { Socket } from './socket.js';
+import {
+  clear, isOwn, mergeChat, mergeMark, mergeMessage, mergePage, mergePresence, mergeReactions, mergeUser, on,
+  removeMessage, setBlocked, setLink, setOnline, setTyping, state, tell,
+} from './state.js';
+
+const PAGE = 50;
+/** Pages of people that a search goes through: 200 each. */
+const MOST_PAGES = 25;
+/** Milliseconds for which the list of all people is good. */
+const FRESH = 5000;
+
+let socket;
+let held = [];
+let further = {}; // where the lists go on; null at their end
+let loadingChats;
+let meeting = Promise.resolve();
+let peopleAt = 0;
+
+// Somebody whose name is not known yet: what is being loaded already may be from before.
+on('stranger', () => {
+  meeting = (loadingChats ?? Promise.resolve()).then(loadChats);
+});
+
+const apply = {
+  sendMessage(message) {
+    const isNews = mergeMessage(message);
+    if (isOwn(message)) return;
+    delivered(message.chatId, message.seq);
+    if (!isNews) return;
+    setTyping(message.senderId, false);
+    meeting.then(() => alertOf(message));
+  },
+  editMessage: mergeMessage,
+  deleteMessage: mergeMessage,
+  reactions: mergeReactions,
+  hideMessage: removeMessage,
+  messagesDelivered: (mark) => mergeMark('delivered', mark),
+  messagesRead: (mark) => mergeMark('read', mark),
+  onlineUsers: setOnline,
+  presence: mergePresence,
+  typing: ({ senderId, isTyping }) => setTyping(senderId, isTyping),
+  resync: loadAnew,
+};
+
+/** Opens the socket. What it says is held until `load` is done. */
+export function connect() {
+  let wasOpen = false;
+  socket = new Socket({
+    event(name, data) {
+      if (state.isLoaded) apply[name]?.(data);
+      else held.push([name, data]);
+    },
+    state(link) {
+      setLink(link);
+      if (link !== 'open') return;
+      flushReceipts(socket);
+      kick();
+      // Names and pictures of others may have changed, of which there is no event.
+      if (wasOpen) loadChats();
+      wasOpen = true;
+    },
+    // Whether the sign-in is over is said by the API only.
+    lost: () => navigator.onLine && ask('GET', 'auth/me').catch(() => {}),
+  });
+}
+
+/** Ends it all, as at a log-out. */
+export function disconnect() {
+  socket?.close();
+  socket = undefined;
+  held = [];
+  further = {};
+  loadingChats = undefined;
+  clear();
+}
+
+/** Says something on the socket; resolves with the envelope, or with nothing. */
+export const say = (event, data) => socket?.ask(event, data) ?? Promise.resolve();
+
+/** Loads what there is to see first. */
+export async function load() {
+  await loadChats();
+  state.isLoaded = true;
+  for (const [name, data] of held) apply[name]?.(data);
+  held = [];
+  tell('loaded');
+  flushReceipts(socket);
+  await Promise.all([loadBlocked(), morePeople()]);
+}
+
+/** The newest chats; once at a time. */
+export function loadChats() {
+  loadingChats ??= (async () => {
+    const { data, next } = await insist('GET', 'messages/chats?limit=100');
+    loadingChats = undefined;
+    for (const line of data) {
+      mergeChat(line);
+      if (line.unread) delivered(line.chatId, line.lastMessage?.seq ?? 0);
+    }
+    further.chats ??= next ?? null;
+    tell('chats');
+  })().catch(() => { loadingChats = undefined; });
+  return loadingChats;
+}
+
+/** The cursor was too old: everything anew, and what was loaded of other conversations is forgotten. */
+function loadAnew() {
+  for (const id of state.conversations.keys()) if (id !== state.open) state.conversations.delete(id);
+  further.chats = undefined;
+  loadChats();
+  if (state.open) loadNewest(state.open, true);
+}
+
+export async function loadBlocked() {
+  const { data } = await insist('GET', 'auth/blocks');
+  data.forEach(mergeUser);
+  setBlocked(data.map(({ _id }) => _id));
+}
+
+/** Where people are found. A server that can search itself is to get `search` here. */
+const peoplePath = (query) => `messages/contacts${query ?? '?limit=200'}`;
+
+let loadingPeople;
+
+/** A further page of chats or else of people. Resolves with whether there may be more. */
+export function morePeople() {
+  loadingPeople ??= (async () => {
+    try {
+      if (further.chats) {
+        const { data, next } = await insist('GET', `messages/chats${further.chats}`);
+        data.forEach(mergeChat);
+        further.chats = next ?? null;
+      } else if (further.people !== null) {
+        const { data, next } = await insist('GET', peoplePath(further.people));
+        data.forEach(mergeUser);
+        const name = (id) => state.users.get(id).fullName;
+        state.contacts = [...new Set([...state.contacts, ...data.map(({ _id }) => _id)])].sort((a, b) => name(a).localeCompare(name(b)));
+        further.people = next ?? null;
+        peopleAt = Date.now();
+        tell('contacts');
+      }
+      return Boolean(further.chats) || further.people !== null;
+    } catch {
+      return false;
+    } finally {
+      loadingPeople = undefined;
+    }
+  })();
+  return loadingPeople;
+}
+
+export const mayHaveMorePeople = () => Boolean(further.chats) || further.people !== null;
+
+/** Loads people until `isEnough`, within bounds; from the beginning, when somebody may have come since. */
+export async function findPeople(isEnough) {
+  if (further.people === null && Date.now() - peopleAt > FRESH) further.people = undefined;
+  for (let page = 0; page < MOST_PAGES && !isEnough(); page += 1) {
+    if (!(await morePeople())) return;
+  }
+}
+
+/** Begins to follow a conversation. */
+export function openConversation(id) {
+  if (state.conversations.has(id)) return;
+  state.conversations.set(id, { list: [], byId: new Map(), more: undefined, isLoaded: false });
+  loadNewest(id);
+}
+
+async function loadNewest(id, anew = false) {
+  const conversation = state.conversations.get(id);
+  try {
+    const { data, next } = await insist('GET', `messages/${id}?limit=${PAGE}`);
+    if (state.conversations.get(id) === conversation) mergePage(id, data, next, { anew });
+  } catch (error) {
+    // Nobody has this id, say.
+    state.conversations.delete(id);
+    tell('failed', id, error.message);
+  }
+}
+
+/** The page before what is there. */
+export async function loadOlder(id) {
+  const conversation = state.conversations.get(id);
+  if (!conversation?.more || conversation.isLoading) return;
+  conversation.isLoading = true;
+  try {
+    const { data, next } = await insist('GET', `messages/${id}${conversation.more}`);
+    if (state.conversations.get(id) === conversation) mergePage(id, data, next);
+  } catch {
+    // What was the oldest is not to be seen any more; an opening anew mends it.
+  } finally {
+    conversation.isLoading = false;
+  }
+}
