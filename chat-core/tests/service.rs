@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use chat_core::{
     ChatService, Code, UserId,
-    auth::{Credentials, ProfileEdit},
+    auth::{Credentials, ProfileEdit, SignUp},
     encryption::{EncryptionKey, KeyRing},
     events::{CloseReason, Event},
     messages::{Draft, Message, To},
@@ -438,4 +438,57 @@ async fn a_dropped_send_is_whole_or_not_there() {
     keys.sort();
     keys.dedup();
     assert_eq!((messages.len(), keys.len()), (50, 50));
+}
+
+/// Whose e-mail it is stands among those whose name begins alike, on its page.
+#[tokio::test]
+async fn somebody_is_found_by_name_and_by_e_mail() {
+    let (chat, _folder) = chat().await;
+    let sign_up = async |email: &str, full_name: &str| {
+        let (email, full_name) = (email.to_owned(), full_name.to_owned());
+        let input = SignUp { email, full_name, password: "correct horse".to_owned(), ..SignUp::default() };
+        chat.auth().sign_up(input).await.unwrap().user.id
+    };
+    let me = sign_up("me@example.org", "a me").await;
+    let text = "a@example.org";
+    let mut names = Vec::new();
+    for (n, name) in ["a@example.org 1", "A@EXAMPLE.ORG 2", "a@example.org 3"].into_iter().enumerate() {
+        names.push((name.to_owned(), sign_up(&format!("{n}@example.org"), name).await));
+    }
+    for full_name in ["Aaron", "A", "a@example.org 2b", "Zoe"] {
+        let edit = ProfileEdit { full_name: Some(full_name.to_owned()), ..ProfileEdit::default() };
+        let id = match chat.messages().find_contacts(me, text, None, 50).await.unwrap().items.len() {
+            3 => sign_up(text, full_name).await,
+            _ => {
+                let found = names.pop().expect("the one with the e-mail").1;
+                chat.auth().update_profile(found, edit).await.unwrap().id
+            }
+        };
+        let mut expected = names.clone();
+        expected.push((full_name.to_owned(), id));
+        expected.sort_by_key(|(name, id)| (name.to_lowercase(), *id));
+        names.push((full_name.to_owned(), id));
+        for limit in 1..=5 {
+            let (mut walked, mut after) = (Vec::new(), None);
+            loop {
+                let page = chat.messages().find_contacts(me, "A@example.ORG", after, limit).await.unwrap();
+                assert!(page.items.len() <= limit && !page.items.is_empty());
+                walked.extend(page.items.into_iter().map(|user| (user.full_name, user.id)));
+                assert!(walked.len() <= expected.len(), "{full_name}, in pages of {limit}: {walked:?}");
+                after = page.next;
+                if after.is_none() {
+                    break;
+                }
+            }
+            assert_eq!(walked, expected, "{full_name}, in pages of {limit}");
+        }
+    }
+    let long = "x".repeat(255);
+    let error = chat.messages().find_contacts(me, &long, None, 50).await.unwrap_err();
+    assert_eq!(error.code(), Code::ValidationFailed);
+    // Who has blocked one is not found either.
+    let (_, found) = names.pop().unwrap();
+    chat.auth().block(found, me).await.unwrap();
+    assert_eq!(chat.messages().find_contacts(me, text, None, 50).await.unwrap().items.len(), 3);
+    chat.shutdown().await;
 }

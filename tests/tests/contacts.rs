@@ -62,6 +62,46 @@ async fn pages_have_each_contact_once(target: Target) {
     }
 }
 
+async fn who_is_searched_for(target: Target) {
+    let server = target.start().await;
+    let names = ["Ann Lee", "ann Õ&=", "Anna", "Bob", "Annbel", "%", "Zoé", "ANN"];
+    let all = people(&server, &names).await;
+    let me = server.signup().await;
+    let find = async |search: &str, limit: usize| {
+        let query: String = url::form_urlencoded::byte_serialize(search.as_bytes()).collect();
+        me.pages(&format!("{CONTACTS}?limit={limit}&search={query}")).await
+    };
+    let found = async |search: &str| {
+        let found = find(search, 50).await.concat();
+        found.iter().for_each(shape::user);
+        shape::texts(&found, "fullName").into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(found("aNN").await, ["ANN", "Ann Lee", "ann Õ&=", "Anna", "Annbel"]);
+    assert_eq!(found("ann ").await, ["Ann Lee", "ann Õ&="]);
+    assert_eq!(found("ANN õ&=").await, ["ann Õ&="]);
+    assert_eq!(found("zoÉ").await, ["Zoé"]);
+    assert_eq!(found("%").await, ["%"]);
+    for nobody in ["nobody", "ee", "_", ".*", "\u{0}", &"é".repeat(254)] {
+        assert_eq!(found(nobody).await, [""; 0], "{nobody}");
+    }
+    assert_eq!(found("").await.len(), all.len(), "empty is absent");
+    // By e-mail: the whole of it, without case; and never oneself.
+    let bobs = &all[3].form.email;
+    assert_eq!(found(&bobs.to_uppercase()).await, ["Bob"]);
+    assert_eq!(found(&bobs[..bobs.len() - 1]).await, [""; 0]);
+    assert_eq!(found(&me.form.email).await, [""; 0]);
+    assert_eq!(found(&me.form.full_name).await, [""; 0]);
+    // The further pages are of the same search.
+    for limit in [1, 2, 5] {
+        let pages = find("Ann", limit).await;
+        assert!(pages.iter().all(|page| (1..=limit).contains(&page.len())), "limit {limit}");
+        let ids: Vec<Value> = pages.concat().iter().map(|user| user["_id"].clone()).collect();
+        let expected = [7, 0, 1, 2, 4].map(|n: usize| json!(all[n].id()));
+        assert_eq!(ids, expected, "limit {limit}");
+    }
+    me.get(&format!("{CONTACTS}?search={}", "x".repeat(255))).await.invalid(&["search"]);
+}
+
 async fn a_limit_is_a_small_positive_number(target: Target) {
     let server = target.start().await;
     let (ann, bob) = (server.signup().await, server.signup().await);
@@ -221,6 +261,7 @@ for_each_target!(
     everyone_but_me_by_name,
     alone_there_is_nobody,
     pages_have_each_contact_once,
+    who_is_searched_for,
     a_limit_is_a_small_positive_number,
     chats_latest_first_with_their_last_message,
     a_deleted_last_message_shows_nothing,

@@ -63,8 +63,8 @@ pub(super) enum Answer {
     Nothing,
     /// All there are, on one page.
     List(&'static str),
-    /// A list of these, the further page of which begins where this parameter says.
-    Page(&'static str, &'static str),
+    /// A list of these, the further page of which begins where the first of these parameters says.
+    Page(&'static str, &'static [&'static str]),
     Image,
     /// The description itself.
     Document,
@@ -136,11 +136,11 @@ pub(super) const ENDPOINTS: &[Endpoint] = &[
     row(Method::GET,    "/api/auth/me",            Request,     true,  Body::None,               |c| Box::pin(auth::me(c)),
         doc("me", "Who you are.", &[200], One("User"), &[])),
     row(Method::GET,    "/api/messages/contacts",  Request,     true,  Body::None,               |c| Box::pin(messages::contacts(c)),
-        doc("contacts", "Everybody but you, by name.", &[200], Page("User", "AfterUser"), &[NotFound])),
+        doc("contacts", "Everybody but you, by name, or those who are searched for.", &[200], Page("User", &["AfterUser", "Search"]), &[NotFound])),
     row(Method::GET,    "/api/messages/chats",     Request,     true,  Body::None,               |c| Box::pin(messages::chats(c)),
-        doc("chats", "Your chats, latest activity first.", &[200], Page("Chat", "AfterChat"), &[])),
+        doc("chats", "Your chats, latest activity first.", &[200], Page("Chat", &["AfterChat"]), &[])),
     row(Method::GET,    "/api/messages/{id}",      Request,     true,  Body::None,               |c| Box::pin(messages::conversation(c)),
-        doc("conversation", "Your conversation with user `id`: the newest messages, oldest first.", &[200], Page("Message", "BeforeMessage"), &[NotFound])),
+        doc("conversation", "Your conversation with user `id`: the newest messages, oldest first.", &[200], Page("Message", &["BeforeMessage"]), &[NotFound])),
     row(Method::DELETE, "/api/messages/{id}",      Request,     true,  Body::None,               |c| Box::pin(messages::delete(c)),
         doc("deleteMessage", "Delete message `id`: one that you sent, for everybody; any of your chats, for yourself. Again is fine.", &[200], Maybe("Message", "For"), &[NotFound])),
     row(Method::PUT,    "/api/messages/{id}",      Request,     true,  Json,                     |c| Box::pin(messages::edit(c)),
@@ -207,8 +207,13 @@ impl Call {
     }
 
     /// The URL of the further page, for the `Link` header (RFC 8288).
-    pub(super) fn link(&self, limit: usize, name: &str, value: &str) -> Result<(HeaderName, HeaderValue)> {
-        let url = self.chat.shared.public(format!("{}?limit={limit}&{name}={value}", self.parts.uri.path()));
+    pub(super) fn link<'a>(
+        &self,
+        limit: usize,
+        parameters: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<(HeaderName, HeaderValue)> {
+        let mut query = form_urlencoded::Serializer::new(format!("{}?limit={limit}", self.parts.uri.path()));
+        let url = self.chat.shared.public(query.extend_pairs(parameters).finish());
         let link = HeaderValue::try_from(format!("<{url}>; rel=\"next\"")).map_err(Error::internal)?;
         Ok((http::header::LINK, link))
     }

@@ -14,8 +14,17 @@ use crate::{
 pub(super) async fn contacts(call: Call) -> Result<Reply> {
     let (me, limit) = (call.session()?.user, call.limit()?);
     let after = call.query("after").map(|id| id.parse()).transpose()?;
-    let page = call.chat.messages().contacts(me, after, limit).await?;
-    let next = page.next.map(|id| call.link(limit, "after", &id.to_string())).transpose()?;
+    let search = call.query("search");
+    let page = match &search {
+        Some(search) => call.chat.messages().find_contacts(me, search, after, limit).await?,
+        None => call.chat.messages().contacts(me, after, limit).await?,
+    };
+    let search = search.as_deref().map(|search| ("search", search));
+    let next = page.next.map(|id| {
+        let after = id.to_string();
+        call.link(limit, [("after", after.as_str())].into_iter().chain(search))
+    });
+    let next = next.transpose()?;
     Ok(Reply::ok(&page.items, "Your contacts.").with(next))
 }
 
@@ -23,9 +32,10 @@ pub(super) async fn chats(call: Call) -> Result<Reply> {
     let (me, limit) = (call.session()?.user, call.limit()?);
     let after = call.query("after").map(|cursor| position(&cursor)).transpose()?;
     let page = call.chat.messages().chats(me, after, limit).await?;
-    let next = page
-        .next
-        .map(|next| call.link(limit, "after", &format!("{}-{}", next.last_at.as_millis(), next.chat_id)));
+    let next = page.next.map(|next| {
+        let after = format!("{}-{}", next.last_at.as_millis(), next.chat_id);
+        call.link(limit, [("after", after.as_str())])
+    });
     Ok(Reply::ok(&page.items, "Your chats.").with(next.transpose()?))
 }
 
@@ -44,7 +54,7 @@ pub(super) async fn conversation(call: Call) -> Result<Reply> {
     let (me, with, limit) = (call.session()?.user, call.id()?, call.limit()?);
     let before = call.query("before").map(|id| id.parse()).transpose()?;
     let page = call.chat.messages().conversation(me, with, before, limit).await?;
-    let next = page.next.map(|id| call.link(limit, "before", &id.to_string())).transpose()?;
+    let next = page.next.map(|id| call.link(limit, [("before", id.to_string().as_str())])).transpose()?;
     Ok(Reply::ok(&page.items, "The conversation.").with(next))
 }
 

@@ -82,7 +82,7 @@ fn parameters(endpoint: &Endpoint) -> Vec<Value> {
         json!({ "name": name, "in": "path", "required": true, "schema": schema })
     });
     let in_query = match endpoint.doc.answer {
-        Answer::Page(_, cursor) => vec!["Limit", cursor],
+        Answer::Page(_, parameters) => ["Limit"].iter().chain(parameters).copied().collect(),
         Answer::Maybe(_, parameter) | Answer::By(_, parameter) => vec![parameter],
         _ => Vec::new(),
     };

@@ -2,7 +2,11 @@
 
 use serde_json::{Value, json};
 
-use crate::{Code, Limits, auth::BCRYPT_BYTES, messages::CLIENT_ID_CHARS};
+use crate::{
+    Code, Limits,
+    auth::BCRYPT_BYTES,
+    messages::{CLIENT_ID_CHARS, SEARCH_CHARS},
+};
 
 pub(super) fn schema(name: &str) -> Value {
     json!({ "$ref": format!("#/components/schemas/{name}") })
@@ -389,6 +393,8 @@ fn parameters(limits: &Limits) -> Value {
     json!({
         "Limit": query("limit", limit, "How many at the most."),
         "AfterUser": query("after", schema("Id"), "The last user of the page before."),
+        "Search": query("search", json!({ "type": "string", "maxLength": SEARCH_CHARS }),
+            "Those only whose name begins with this, and who has it as their e-mail; without case."),
         "AfterChat": query("after", position, "Where the page before ended: from its `Link`."),
         "For": query("for", json!({ "type": "string", "enum": ["all", "me"], "default": "all" }), "For whom it is deleted."),
         "Emoji": { "name": "emoji", "in": "query", "schema": emoji(), "required": true, "description": "In which way." },

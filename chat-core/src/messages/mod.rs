@@ -11,6 +11,8 @@ use bytes::Bytes;
 
 pub(crate) use self::log::Log;
 pub use self::message::{Chat, Draft, Message, Page, Reaction, ReadState, Sent, To};
+#[cfg(feature = "http")]
+pub(crate) use self::read::SEARCH_CHARS;
 use crate::{
     ChatId, Error, Invalid, MessageId, Result, Timestamp, UserId,
     encryption::Binding,

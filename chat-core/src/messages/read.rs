@@ -6,9 +6,11 @@ use crate::{
     auth::User,
     events::{Event, SharedEvent, Standing, Watermark},
     service::Shared,
-    store::{ChatPosition, ChatState, Mark, MarkKind, Marked, MessageRecord},
+    store::{ChatPosition, ChatState, Mark, MarkKind, Marked, MessageRecord, UserRecord, name_key},
 };
 
+/// Characters of what contacts are searched for: as many as an e-mail has.
+pub(crate) const SEARCH_CHARS: usize = 254;
 /// Messages that are read at once, at the least.
 const STEP: usize = 16;
 /// Steps in which a page looks for messages that one did not delete for oneself.
@@ -180,7 +182,51 @@ impl Messages<'_> {
         after: Option<UserId>,
         limit: usize,
     ) -> Result<Page<User, UserId>> {
-        let mut users = self.0.store.users_by_name(me, after, limit.saturating_add(1)).await?;
+        let users = self.0.store.users_by_name(me, after, limit.saturating_add(1)).await?;
+        self.page_of_contacts(me, users, limit).await
+    }
+
+    /// Those of them whose full name begins with this text, without case, and who has it as their e-mail, without case.
+    /// Costs by `limit` at most, however many there are.
+    ///
+    /// # Errors
+    /// [`Error::Validation`] of a text of more than 254 characters; [`Error::NotFound`] when there is no user `after`;
+    /// [`Error::Unavailable`].
+    pub async fn find_contacts(
+        &self,
+        me: UserId,
+        search: &str,
+        after: Option<UserId>,
+        limit: usize,
+    ) -> Result<Page<User, UserId>> {
+        if search.chars().count() > SEARCH_CHARS {
+            return Err(Error::invalid("search", format!("must have at most {SEARCH_CHARS} characters")));
+        }
+        let (store, prefix) = (&self.0.store, name_key(search));
+        let mut users = store.users_named(&prefix, me, after, limit.saturating_add(1)).await?;
+        let place = |user: &UserRecord| (name_key(&user.full_name), user.id);
+        let by_email = store.user_by_email(search).await?;
+        if let Some(found) = by_email.filter(|user| user.id != me && !place(user).0.starts_with(&prefix)) {
+            // At its place in the order, which may be on another page.
+            let before = match after {
+                Some(after) => Some(place(&store.user(after).await?.ok_or(Error::NotFound("User"))?)),
+                None => None,
+            };
+            if before.is_none_or(|before| before < place(&found)) {
+                let at = users.partition_point(|user| place(user) < place(&found));
+                users.insert(at, found);
+            }
+        }
+        self.page_of_contacts(me, users, limit).await
+    }
+
+    /// A page of them; there is a further one if there are more than its limit.
+    async fn page_of_contacts(
+        &self,
+        me: UserId,
+        mut users: Vec<UserRecord>,
+        limit: usize,
+    ) -> Result<Page<User, UserId>> {
         let is_more = users.len() > limit;
         users.truncate(limit);
         let next = users.last().filter(|_| is_more).map(|user| user.id);

@@ -136,6 +136,16 @@ pub trait Users {
         after: Option<UserId>,
         limit: usize,
     ) -> Result<Vec<UserRecord>>;
+
+    /// Those of [`users_by_name`](Self::users_by_name) whose [`name_key`] begins with `prefix`, which is compared as it
+    /// is. `after` need not be one of them. Costs by `limit` at most, however many accounts there are.
+    async fn users_named(
+        &self,
+        prefix: &str,
+        except: UserId,
+        after: Option<UserId>,
+        limit: usize,
+    ) -> Result<Vec<UserRecord>>;
 }
 
 /// Messages: each chat is a log that is only appended to.

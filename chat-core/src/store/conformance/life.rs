@@ -167,6 +167,7 @@ pub async fn a_closed_store_is_unavailable(harness: &impl Harness) {
     refused(store.end_lease("lease", at(0)).await);
     refused(store.update_settings(ann, &SettingsChange::default()).await);
     refused(store.users_by_name(ann, None, 10).await);
+    refused(store.users_named("a", ann, None, 10).await);
     let outcomes = store.append(vec![message(ann, bob), message(bob, ann)]).await;
     assert_eq!(outcomes.len(), 2, "one outcome per message, also then");
     outcomes.into_iter().for_each(refused);

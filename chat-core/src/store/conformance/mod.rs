@@ -94,6 +94,7 @@ macro_rules! __conformance_checks {
             users::presence_is_no_change_of_the_profile
             users::all_go_offline
             users::users_are_ordered_by_name
+            users::users_are_found_by_how_their_name_begins
             users::an_unknown_user_to_continue_after
             append::the_first_message_makes_the_chat
             append::a_message_is_kept_as_it_is

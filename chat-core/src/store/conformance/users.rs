@@ -192,6 +192,83 @@ pub async fn users_are_ordered_by_name(harness: &impl Harness) {
     assert_eq!(place, Some(1), "a new name is a new place in the order, here behind `_`");
 }
 
+/// Those whose name begins with a text, in the same order and in pages of any size.
+pub async fn users_are_found_by_how_their_name_begins(harness: &impl Harness) {
+    let store = harness.open().await;
+    let names = [
+        "Ann",
+        "ann",
+        "Anna",
+        "ANNABEL Z",
+        "Ann Bee",
+        "an",
+        "Annû",
+        "Bob",
+        "Ano",
+        "ann\u{10FFFF}x",
+        "Zoé",
+        "ZOÉ B",
+        "a%",
+        "_ann",
+    ];
+    let mut users = Vec::new();
+    for (n, name) in names.into_iter().enumerate() {
+        let user = person(&format!("{n}@example.com"), name);
+        store.insert_user(&user).await.unwrap();
+        users.push(user);
+    }
+    let me = users.swap_remove(1).id;
+    users.sort_by_key(|user| (name_key(&user.full_name), user.id));
+    for (prefix, count) in [
+        ("", 13),
+        ("a", 9),
+        ("an", 8),
+        ("ann", 6),
+        ("ann ", 1),
+        ("anna", 2),
+        ("ann\u{10FFFF}", 1),
+        ("zoé", 2),
+        ("bob", 1),
+        ("bobby", 0),
+        ("a%", 1),
+        ("%", 0),
+        ("_", 1),
+        ("zz", 0),
+        ("Ann", 0),
+        ("\u{10FFFF}", 0),
+    ] {
+        let expected: Vec<_> =
+            users.iter().filter(|user| name_key(&user.full_name).starts_with(prefix)).cloned().collect();
+        assert_eq!(expected.len(), count, "{prefix:?}, of the check itself");
+        for limit in [1, 2, 5, 100] {
+            let (mut walked, mut after) = (Vec::new(), None);
+            loop {
+                let page = store.users_named(prefix, me, after, limit).await.unwrap();
+                assert!(page.len() <= limit, "at most {limit}");
+                let Some(last) = page.last() else { break };
+                after = Some(last.id);
+                walked.extend(page);
+            }
+            assert_eq!(walked, expected, "those who begin with {prefix:?}, in pages of {limit}");
+        }
+        // After each of all, one of them or not.
+        for after in &users {
+            let place = |user: &UserRecord| (name_key(&user.full_name), user.id);
+            let later: Vec<_> = expected.iter().filter(|user| place(user) > place(after)).cloned().collect();
+            let page = store.users_named(prefix, me, Some(after.id), 100).await.unwrap();
+            assert_eq!(page, later, "{prefix:?} after {:?}", after.full_name);
+        }
+    }
+    assert_eq!(store.users_named("ann", me, None, 0).await.unwrap(), [], "limit 0");
+    let page = store.users_named("ann", me, Some(UserId::generate(at(0))), 10).await;
+    assert_not_found(page, "User", "users after an unknown one");
+    let change = ProfileChange { full_name: Some("Zora".into()), profile_pic: None };
+    let bob = users.iter().find(|user| user.full_name == "Bob").expect("he is there").id;
+    store.update_profile(bob, &change, at(100)).await.unwrap();
+    assert_eq!(store.users_named("bob", me, None, 10).await.unwrap(), [], "by the name of today");
+    assert_eq!(store.users_named("zor", me, None, 10).await.unwrap().len(), 1, "by the name of today");
+}
+
 /// One can't continue after somebody who is not there.
 pub async fn an_unknown_user_to_continue_after(harness: &impl Harness) {
     let store = harness.open().await;

@@ -148,7 +148,19 @@ impl Users for MongoStore {
         after: Option<UserId>,
         limit: usize,
     ) -> Result<Vec<UserRecord>> {
-        self.run(async move |inner, call| users_by_name(&inner, &call, except, after, limit).await).await
+        self.users_named("", except, after, limit).await
+    }
+
+    async fn users_named(
+        &self,
+        prefix: &str,
+        except: UserId,
+        after: Option<UserId>,
+        limit: usize,
+    ) -> Result<Vec<UserRecord>> {
+        let prefix = prefix.to_owned();
+        self.run(async move |inner, call| users_named(&inner, &call, &prefix, except, after, limit).await)
+            .await
     }
 }
 
@@ -275,9 +287,10 @@ async fn has_revision(call: &Call, id: UserId, mark: &Bson) -> Result<bool> {
     Ok(call.first(&queries::user(id)).await?.is_some_and(|found| found.get("revision") == Some(mark)))
 }
 
-async fn users_by_name(
+async fn users_named(
     inner: &Arc<Inner>,
     call: &Call,
+    prefix: &str,
     except: UserId,
     after: Option<UserId>,
     limit: usize,
@@ -295,12 +308,22 @@ async fn users_by_name(
             Ok(key) => key.to_owned(),
             Err(_) => name_key(last.get_str("fullName").unwrap_or_default()),
         };
-        found = call.find(&queries::namesakes(&key, after, wanted)).await?;
-        name = Some(key);
+        if key.as_str() >= prefix {
+            found = call.find(&queries::namesakes(&key, after, wanted)).await?;
+            name = Some(key);
+        }
     }
     if found.len() < wanted {
-        found.extend(call.find(&queries::users_by_name(name.as_deref(), wanted - found.len())).await?);
+        let mut query = queries::users_by_name(name.as_deref(), wanted - found.len());
+        if name.is_none() {
+            query.filter = doc! { "nameKey": { "$gte": prefix } };
+        }
+        found.extend(call.find(&query).await?);
     }
+    // They stand together: what follows is read along, and no more of it than was asked for.
+    let is_named = |user: &Document| user.get_str("nameKey").is_ok_and(|key| key.starts_with(prefix));
+    let count = found.iter().take_while(|user| is_named(user)).count();
+    found.truncate(count);
     found.iter().for_each(|user| adopt::mend(inner, user));
     Ok(found.iter().filter_map(to_user).filter(|user| user.id != except).take(limit).collect())
 }

@@ -181,15 +181,31 @@ impl Users for SqliteStore {
         after: Option<UserId>,
         limit: usize,
     ) -> Result<Vec<UserRecord>> {
+        self.users_named("", except, after, limit).await
+    }
+
+    async fn users_named(
+        &self,
+        prefix: &str,
+        except: UserId,
+        after: Option<UserId>,
+        limit: usize,
+    ) -> Result<Vec<UserRecord>> {
+        let prefix = prefix.to_owned();
         let read = move |db: &Db| {
-            // Before the first of all: no name and no id.
-            let (mut name, mut id) = (String::new(), Vec::new());
+            // Before the first of them: no id.
+            let mut place = (prefix.clone(), Vec::new());
             if let Some(after) = after {
-                name =
-                    db.first(sql::USER_NAME_KEY, [after.as_bytes()])?.ok_or(StoreError::NotFound("User"))?;
-                id = after.as_bytes().to_vec();
+                let name: Option<String> = db.first(sql::USER_NAME_KEY, [after.as_bytes()])?;
+                place = place.max((name.ok_or(StoreError::NotFound("User"))?, after.as_bytes().to_vec()));
             }
-            db.all(sql::USERS_BY_NAME, params![name, id, except.as_bytes(), int(limit)])
+            let params = params![place.0, place.1, except.as_bytes(), int(limit)];
+            let mut users: Vec<UserRecord> = db.all(sql::USERS_BY_NAME, params)?;
+            // They stand together: what follows is read along, and no more of it than was asked for.
+            let count =
+                users.iter().take_while(|user| name_key(&user.full_name).starts_with(&prefix)).count();
+            users.truncate(count);
+            Ok(users)
         };
         self.readers.run(read).await
     }
