@@ -325,6 +325,10 @@ test('people are found by name and by e-mail, and nobody is nobody', async () =>
   await anns.search.fill(bob.name.toUpperCase());
   await anns.chat(bob).waitFor();
   await anns.contact(eve).waitFor({ state: 'hidden' });
+  // The page has not heard of her: the server has.
+  const [zoe] = await stage.people('Zoe');
+  await anns.search.fill(zoe.name.toLowerCase());
+  await anns.contact(zoe).waitFor();
   await anns.search.fill('nobody has such a name');
   await anns.page.getByText('Nobody found').waitFor();
   await anns.search.fill('');

@@ -14,17 +14,14 @@ import {
 } from './state.js';
 
 const PAGE = 50;
-/** Pages of people that a search goes through: 200 each. */
-const MOST_PAGES = 25;
-/** Milliseconds for which the list of all people is good. */
-const FRESH = 5000;
+/** Milliseconds without a further letter until people are searched for. */
+const SOON = 200;
 
 let socket;
 let held = [];
 let further = {}; // where the lists go on; null at their end
 let loadingChats;
 let meeting = Promise.resolve();
-let peopleAt = 0;
 
 // Somebody whose name is not known yet: what is being loaded already may be from before.
 on('stranger', () => {
@@ -127,8 +124,12 @@ export async function loadBlocked() {
   setBlocked(data.map(({ _id }) => _id));
 }
 
-/** Where people are found. A server that can search itself is to get `search` here. */
-const peoplePath = (query) => `messages/contacts${query ?? '?limit=200'}`;
+function addPeople(data) {
+  data.forEach(mergeUser);
+  const name = (id) => state.users.get(id).fullName;
+  state.contacts = [...new Set([...state.contacts, ...data.map(({ _id }) => _id)])].sort((a, b) => name(a).localeCompare(name(b)));
+  tell('contacts');
+}
 
 let loadingPeople;
 
@@ -141,13 +142,9 @@ export function morePeople() {
         data.forEach(mergeChat);
         further.chats = next ?? null;
       } else if (further.people !== null) {
-        const { data, next } = await insist('GET', peoplePath(further.people));
-        data.forEach(mergeUser);
-        const name = (id) => state.users.get(id).fullName;
-        state.contacts = [...new Set([...state.contacts, ...data.map(({ _id }) => _id)])].sort((a, b) => name(a).localeCompare(name(b)));
+        const { data, next } = await insist('GET', `messages/contacts${further.people ?? '?limit=200'}`);
         further.people = next ?? null;
-        peopleAt = Date.now();
-        tell('contacts');
+        addPeople(data);
       }
       return Boolean(further.chats) || further.people !== null;
     } catch {
@@ -161,11 +158,14 @@ export function morePeople() {
 
 export const mayHaveMorePeople = () => Boolean(further.chats) || further.people !== null;
 
-/** Loads people until `isEnough`, within bounds; from the beginning, when somebody may have come since. */
-export async function findPeople(isEnough) {
-  if (further.people === null && Date.now() - peopleAt > FRESH) further.people = undefined;
-  for (let page = 0; page < MOST_PAGES && !isEnough(); page += 1) {
-    if (!(await morePeople())) return;
+/** Has the server look for people who are not loaded, unless something else is looked for by then. */
+export async function findPeople(words, isOld) {
+  await new Promise((resolve) => setTimeout(resolve, SOON));
+  if (isOld()) return;
+  try {
+    addPeople((await ask('GET', `messages/contacts?search=${encodeURIComponent(words)}`)).data);
+  } catch {
+    // Those who are loaded are searched all the same.
   }
 }
 

@@ -5,7 +5,7 @@ import { avatar, button, el, iconButton } from '../dom.js';
 import { pictureOf } from '../picture.js';
 import { closeChat } from '../router.js';
 import { on, setBlocked, state } from '../state.js';
-import { findPeople } from '../sync.js';
+import { morePeople } from '../sync.js';
 import { lastSeen } from '../time.js';
 import { messageMenu, react } from './actions.js';
 import { Composer } from './composer.js';
@@ -65,7 +65,8 @@ export function conversationView(main, id) {
     history.node, blocked, composer.node);
   show();
   history.begin();
-  if (!person()) findPeople(person);
+  // By a link to somebody who is not loaded yet.
+  (async () => { for (let page = 0; page < 25 && !person() && await morePeople(); page += 1); })();
 
   // A picture can be dropped anywhere on it.
   main.ondragover = (event) => {

@@ -150,7 +150,7 @@ export function sideView({ logOut, offs }) {
   search.addEventListener('input', () => {
     show();
     const words = search.value;
-    if (words.trim()) findPeople(() => search.value !== words);
+    if (words.trim()) findPeople(words.trim(), () => search.value !== words);
   });
   search.addEventListener('keydown', (event) => {
     const first = links()[0];
