@@ -5,7 +5,6 @@
 // Everything in them is made here; emoji need a font that has them (Debian: fonts-noto-color-emoji).
 import { mkdir } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
 import { launchChromium } from './browser/launch.mjs';
 import { Person } from './browser/people.mjs';
 import { png } from './browser/pictures.mjs';
@@ -127,8 +126,8 @@ async function shoot(browser, server, name, { mara, jonas, amina }) {
   await tab.log.evaluate((log) => { log.scrollTop = log.scrollHeight; });
   await page.evaluate(() => document.activeElement.blur());
   await page.mouse.move(1, 1);
-  // The last picture fades in, the last line is drawn.
-  await pause(300);
+  // All of it is drawn.
+  await page.evaluate(() => new Promise((resolve) => { requestAnimationFrame(() => requestAnimationFrame(resolve)); }));
   const bytes = await page.screenshot({ path: `${folder}/${name}.png` });
   if (bytes.length > MOST_BYTES) throw new Error(`${name}.png has ${bytes.length} bytes`);
   console.log(`${name}.png: ${bytes.length} bytes`);

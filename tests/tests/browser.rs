@@ -40,7 +40,8 @@ async fn run(target: Target, suite: &str) {
     let database = matches!(target, Target::AxumMongo | Target::WarpMongo).then(MongoDatabase::fresh);
     let mut command = Command::new("node");
     command
-        .args(["--test", "--test-reporter=tap"])
+        // Sooner than the harness ends it, so that no browser is left behind.
+        .args(["--test", "--test-reporter=tap", "--test-timeout=270000"])
         .arg(format!("browser/{suite}.test.mjs"))
         .current_dir(folder())
         .env("SERVER", target.program())

@@ -59,7 +59,10 @@ test('an answer that got lost: it is sent again, and is there once', async () =>
     stage.server.network.swallowAnswers();
     await anns.say(text);
     await until('it arrived', async () => (await ann.conversation(bob)).some((message) => message.text === text));
+    // A browser tries once more by itself, on a connection that it had: that fails as well.
+    const failed = anns.page.waitForEvent('requestfailed', (request) => request.url().includes('/send/'));
     stage.server.network.cut();
+    await failed;
     stage.server.network.mend();
     await anns.tick(text, 'Read').waitFor();
   }

@@ -66,6 +66,11 @@ class Network {
   }
 }
 
+/** None of them outlives this process. */
+const running = new Set();
+process.on('exit', () => { for (const child of running) child.kill('SIGKILL'); });
+process.once('SIGTERM', () => process.exit(143));
+
 export class Server {
   #child;
   #folder;
@@ -95,6 +100,7 @@ export class Server {
     const basics = { PATH, HOME, TMPDIR, DATABASE_URL, HOST: '127.0.0.1', PORT: port, DATA_DIR: join(this.#folder, 'data'), SHIELD: 'off' };
     const env = Object.fromEntries(Object.entries({ ...basics, ...this.#settings }).filter(([, value]) => value !== undefined));
     this.#child = spawn(this.program, { cwd: this.#folder, env, stdio: ['ignore', log.fd, log.fd] });
+    running.add(this.#child);
     const failure = new Promise((_, reject) => { this.#child.once('error', reject); });
     const listening = until('the server to print its address', async () => {
       const text = (await this.log()).slice(seen);
@@ -115,6 +121,7 @@ export class Server {
     const gone = once(this.#child, 'exit');
     this.#child.kill(signal);
     await gone;
+    running.delete(this.#child);
   }
 
   /** Once more on the same data, at the same address; with these settings on top from now on. */
