@@ -86,9 +86,9 @@ pub(super) fn namesakes(key: &str, after: UserId, limit: usize) -> Find {
         .limit(limit)
 }
 
-/// Those with names after this one; `None`: all.
-pub(super) fn users_by_name(after: Option<&str>, limit: usize) -> Find {
-    let range = after.map_or_else(|| doc! { "$gte": "" }, |name| doc! { "$gt": name });
+/// Those with names after this one; `None`: all whose names come at this prefix or after it.
+pub(super) fn users_by_name(prefix: &str, after: Option<&str>, limit: usize) -> Find {
+    let range = after.map_or_else(|| doc! { "$gte": prefix }, |name| doc! { "$gt": name });
     find(USERS, doc! { "nameKey": range }).sort(doc! { "nameKey": 1, "_id": 1 }).limit(limit)
 }
 
@@ -395,8 +395,9 @@ pub(super) fn samples() -> Vec<(&'static str, Find)> {
         ("user_by_exact_email", user_by_exact_email("a@example.org")),
         ("user_by_email_key", user_by_email_key("a@example.org")),
         ("namesakes", namesakes("a", user_id, 10)),
-        ("users_by_name, first", users_by_name(None, 10)),
-        ("users_by_name, after", users_by_name(Some("a"), 10)),
+        ("users_by_name, first", users_by_name("", None, 10)),
+        ("users_by_name, with a prefix", users_by_name("a", None, 10)),
+        ("users_by_name, after", users_by_name("", Some("a"), 10)),
         ("foreign_users", foreign_users(10)),
         ("guests", find(USERS, guests(vec!["lease".into(), Bson::Null]))),
         ("leases", leases()),

@@ -314,10 +314,7 @@ async fn users_named(
         }
     }
     if found.len() < wanted {
-        let mut query = queries::users_by_name(name.as_deref(), wanted - found.len());
-        if name.is_none() {
-            query.filter = doc! { "nameKey": { "$gte": prefix } };
-        }
+        let query = queries::users_by_name(prefix, name.as_deref(), wanted - found.len());
         found.extend(call.find(&query).await?);
     }
     // They stand together: what follows is read along, and no more of it than was asked for.

@@ -20,7 +20,7 @@ export const isLookedAt = () => document.visibilityState === 'visible' && docume
 export function alertOf(message) {
   const sender = state.users.get(message.senderId);
   if (!sender || !('Notification' in window) || Notification.permission !== 'granted') return;
-  if (state.blocked.has(sender._id) || (isLookedAt() && state.open === sender._id)) return;
+  if (!state.chats.get(sender._id)?.unread || state.blocked.has(sender._id) || (isLookedAt() && state.open === sender._id)) return;
   try {
     const options = { body: summary(message), tag: `chat-${sender._id}`, icon: sender.profilePic || undefined };
     const notification = new Notification(sender.fullName, options);

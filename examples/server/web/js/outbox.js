@@ -43,9 +43,13 @@ async function adopt(entry) {
     known.failed = entry.failed;
     tell('pending', known);
   } else {
-    if (entry.hasPicture) entry.picture = await kept.getPicture(entry.clientId);
-    if (entry.picture) localPictures.set(entry.clientId, URL.createObjectURL(entry.picture));
-    addPending({ ...entry, isKept: true });
+    // At once: nothing that stands behind it passes while its picture is looked for.
+    const own = { ...entry };
+    addPending(own);
+    if (own.hasPicture) own.picture = await kept.getPicture(own.clientId);
+    if (own.picture) localPictures.set(own.clientId, URL.createObjectURL(own.picture));
+    own.isKept = true;
+    tell('pending', own);
   }
 }
 

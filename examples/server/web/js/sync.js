@@ -35,7 +35,8 @@ const apply = {
     delivered(message.chatId, message.seq);
     if (!isNews) return;
     setTyping(message.senderId, false);
-    meeting.then(() => alertOf(message));
+    // Not before another tab, where it may be seen, has had the time to say that it is read.
+    setTimeout(() => meeting.then(() => alertOf(message)), 500);
   },
   editMessage: mergeMessage,
   deleteMessage: mergeMessage,

@@ -64,10 +64,11 @@ export function showApp(root, { logOut }) {
   addEventListener('keydown', onKey, { signal: keys.signal });
   offs.push(on('open', open), on('focus', () => conversation?.focus()), on('loaded', () => state.open || open()), () => keys.abort());
   root.replaceChildren(banner(offs), side.node, main);
+  root.classList.add('signed-in');
   open();
   return () => {
     conversation?.end();
     offs.forEach((off) => off());
-    root.classList.remove('in-chat');
+    root.classList.remove('signed-in', 'in-chat');
   };
 }

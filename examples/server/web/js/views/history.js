@@ -218,9 +218,18 @@ export class History {
   }
 
   #newDay(item, before) {
-    const day = el('section', { class: 'of-day' }, dayLine(dayLabel(item.message.createdAt)), item.chunk);
+    const at = item.message.createdAt;
+    const day = el('section', { class: 'of-day', data: { at } }, dayLine(dayLabel(at)), item.chunk);
     if (before) before.chunk.parentElement.after(day);
     else this.log.prepend(day);
+  }
+
+  /** After midnight, today is another day. */
+  relabel() {
+    for (const { dataset, firstChild } of this.log.querySelectorAll('.of-day')) {
+      const label = dayLabel(dataset.at);
+      if (firstChild.ariaLabel !== label) firstChild.replaceWith(dayLine(label));
+    }
   }
 
   /** An answer gave it its place: mostly the one where it is. */

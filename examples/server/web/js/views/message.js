@@ -92,9 +92,10 @@ export function fillMessage(article, message, chat, conversation, act) {
   const isGone = message.isDeleted || message.unreadable;
   const text = isGone ? summary(message) : message.text;
   const isLarge = !isGone && text && !message.image && !message.hasPicture && isOnlyEmoji(text);
-  const bubble = el('div', { class: `bubble ${isGone ? 'gone' : ''} ${isLarge ? 'large' : ''}` },
+  const shown = !isGone && picture(article, message);
+  const bubble = el('div', { class: `bubble ${isGone ? 'gone' : ''} ${isLarge ? 'large' : ''} ${shown ? 'pictured' : ''}` },
     !isGone && message.replyTo && quote(message.replyTo, conversation, { class: 'quote', on: { click: () => act.reveal(message.replyTo) } }),
-    !isGone && picture(article, message),
+    shown,
     !message._id && message.hasPicture && !message.failed && progressBar(message),
     el('div', { class: 'words' },
       text && el('p', { dir: 'auto' }, isGone ? text : withLinks(text)),
