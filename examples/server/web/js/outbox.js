@@ -10,6 +10,7 @@ import { addPending, mergeMessage, on, removePending, state, tell } from './stat
 export const localPictures = new Map();
 
 let watching;
+let isResumed = false;
 let sending = new Set();
 let waiting = new Set();
 
@@ -23,27 +24,32 @@ export async function resumeOutbox() {
   const me = state.me._id;
   watching = new AbortController();
   kept.watch('outbox', me, (id, entry) => {
-    if (entry) adopt(entry).then(kick);
+    if (entry) adopt(entry, watching.signal).then(kick);
     else removePending(id);
   }, watching.signal);
-  // All of them before any is sent: storage has no order.
-  await Promise.all(kept.all('outbox', me).map(adopt));
+  // All of them before any is sent: storage has no order, and pictures come later.
+  const { signal } = watching;
+  await Promise.all(kept.all('outbox', me).map((entry) => adopt(entry, signal)));
+  if (signal.aborted) return;
+  isResumed = true;
   kick();
 }
 
 export function stopOutbox() {
   watching?.abort();
+  isResumed = false;
   sending = new Set();
   waiting = new Set();
 }
 
-async function adopt(entry) {
+async function adopt(entry, signal) {
   const known = state.pending.find(({ clientId }) => clientId === entry.clientId);
   if (known) {
     known.failed = entry.failed;
     tell('pending', known);
   } else {
     if (entry.hasPicture) entry.picture = await kept.getPicture(entry.clientId);
+    if (signal.aborted) return;
     if (entry.picture) localPictures.set(entry.clientId, URL.createObjectURL(entry.picture));
     addPending({ ...entry, isKept: true });
   }
@@ -83,7 +89,7 @@ export function kick() {
 /** Sends what waits for this person, until nothing does. */
 async function pump(to) {
   const [mine, me] = [sending, state.me?._id];
-  if (!me || mine.has(to)) return;
+  if (!me || !isResumed || mine.has(to)) return;
   mine.add(to);
   for (let attempt = 0; sending === mine;) {
     const entry = state.pending.find((one) => one.to === to && !one.failed);
