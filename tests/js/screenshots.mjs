@@ -100,8 +100,8 @@ async function talk(server) {
 // --- The screenshots ---
 
 const LOOKS = {
-  light: { colorScheme: 'light', viewport: { width: 1200, height: 780 } },
-  dark: { colorScheme: 'dark', viewport: { width: 1200, height: 780 } },
+  light: { colorScheme: 'light', viewport: { width: 1200, height: 840 } },
+  dark: { colorScheme: 'dark', viewport: { width: 1200, height: 840 } },
   phone: { colorScheme: 'light', viewport: { width: 390, height: 780 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true },
 };
 

@@ -119,6 +119,11 @@ for (const [look, options] of Object.entries(LOOKS)) {
     await tab.button('Conversation actions').click();
     await check(tab, 'the actions of the conversation');
     await tab.page.keyboard.press('Escape');
+    await tab.article('a picture').locator('img').first().click();
+    await tab.page.getByRole('dialog').locator('img').waitFor();
+    await check(tab, 'a picture in large');
+    await tab.page.keyboard.press('Escape');
+    await tab.page.getByRole('dialog').waitFor({ state: 'hidden' });
     await tab.log.hover();
     stage.server.network.cut();
     await tab.message.fill('waiting');

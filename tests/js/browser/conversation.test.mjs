@@ -295,6 +295,21 @@ test('days are told apart, and what is new is marked', async () => {
   assert.deepEqual(order, ['Today', 'of yesterday', 'New messages', 'of yesterday as well', 'and more']);
 });
 
+test('a page that stays open knows when another day begins', async () => {
+  const [ann, bob] = await stage.people('Ann', 'Bob');
+  await ann.say(bob, 'before midnight');
+  const context = await stage.context(bob);
+  await context.clock.install();
+  const bobs = await stage.tab(context);
+  await bobs.converse(ann);
+  await bobs.log.getByRole('separator', { name: 'Today' }).waitFor();
+  // A day goes by in one leap, as on a computer that slept.
+  await context.clock.fastForward(24 * 3600 * 1000);
+  await context.clock.runFor(60_000);
+  await bobs.log.getByRole('separator', { name: 'Yesterday' }).waitFor();
+  assert.equal(await bobs.log.getByRole('separator', { name: 'Today' }).count(), 0);
+});
+
 test('blocked, somebody can\'t write any more', async () => {
   const { ann, bob, anns, bobs } = await stage.two();
   await bobs.button('Conversation actions').click();

@@ -66,7 +66,13 @@ test('pasted, and dropped', async () => {
     const { width, height } = await seen(bobs, bobs.article(`by ${kind}`));
     assert.deepEqual([width, height], [60, 90]);
   }
-  // Text is pasted as ever.
+  // Text is dropped and pasted as ever.
+  const isTaken = await anns.page.evaluate(() => {
+    const transfer = new DataTransfer();
+    transfer.setData('text/plain', 'plain text');
+    return !document.querySelector('textarea').dispatchEvent(new DragEvent('drop', { dataTransfer: transfer, bubbles: true, cancelable: true }));
+  });
+  assert.ok(!isTaken, 'text can not be dropped into the field');
   await anns.message.fill('');
   await anns.page.context().grantPermissions(['clipboard-read', 'clipboard-write'], { origin: stage.server.url });
   await anns.page.evaluate(() => navigator.clipboard.writeText('plain text'));
@@ -102,6 +108,19 @@ test('one that waits survives a reload, and is sent once', async () => {
   const context = anns.page.context();
   await anns.page.close();
   await stage.server.launch();
+  // Its disk is slow: what is to be had from there comes long after the connection.
+  await context.addInitScript(() => {
+    const { set } = Object.getOwnPropertyDescriptor(IDBRequest.prototype, 'onsuccess');
+    const { open } = IDBFactory.prototype;
+    IDBFactory.prototype.open = function later(...args) {
+      const request = open.apply(this, args);
+      Object.defineProperty(request, 'onsuccess', {
+        set(listener) { set.call(request, (event) => setTimeout(() => listener.call(request, event), 1500)); },
+      });
+      return request;
+    };
+  });
+  await context.routeWebSocket(/\/ws/, (socket) => { setTimeout(() => socket.connectToServer(), 500); });
   const later = await stage.tab(context);
   await later.converse(bob);
   await seen(later, later.article('kept'));

@@ -23,11 +23,13 @@ export async function resumeOutbox() {
   const me = state.me._id;
   watching = new AbortController();
   kept.watch('outbox', me, (id, entry) => {
-    if (entry) adopt(entry).then(kick);
+    if (entry) adopt(entry, watching.signal).then(kick);
     else removePending(id);
   }, watching.signal);
   // All of them before any is sent: storage has no order.
-  await Promise.all(kept.all('outbox', me).map(adopt));
+  const { signal } = watching;
+  await Promise.all(kept.all('outbox', me).map((entry) => adopt(entry, signal)));
+  if (signal.aborted) return;
   kick();
 }
 
@@ -37,7 +39,7 @@ export function stopOutbox() {
   waiting = new Set();
 }
 
-async function adopt(entry) {
+async function adopt(entry, signal) {
   const known = state.pending.find(({ clientId }) => clientId === entry.clientId);
   if (known) {
     known.failed = entry.failed;
@@ -47,6 +49,7 @@ async function adopt(entry) {
     const own = { ...entry };
     addPending(own);
     if (own.hasPicture) own.picture = await kept.getPicture(own.clientId);
+    if (signal.aborted) return;
     if (own.picture) localPictures.set(own.clientId, URL.createObjectURL(own.picture));
     own.isKept = true;
     tell('pending', own);

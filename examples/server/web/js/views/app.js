@@ -63,12 +63,12 @@ export function showApp(root, { logOut }) {
   const keys = new AbortController();
   addEventListener('keydown', onKey, { signal: keys.signal });
   offs.push(on('open', open), on('focus', () => conversation?.focus()), on('loaded', () => state.open || open()), () => keys.abort());
+  root.classList.add('chat');
   root.replaceChildren(banner(offs), side.node, main);
-  root.classList.add('signed-in');
   open();
   return () => {
     conversation?.end();
     offs.forEach((off) => off());
-    root.classList.remove('signed-in', 'in-chat');
+    root.classList.remove('chat', 'in-chat');
   };
 }

@@ -58,7 +58,10 @@ export function conversationView(main, id) {
   const failed = (of, message) => {
     if (of === id) main.replaceChildren(el('div', { class: 'nothing' }, el('p', { role: 'alert' }, message), button('Back to the chats', closeChat, 'primary')));
   };
-  const timer = setInterval(() => { show(); history.relabel(); }, 60_000);
+  const timer = setInterval(() => {
+    show();
+    history.nameDays();
+  }, 60_000);
   const offs = [on('user', mine), on('typing', mine), on('blocked', show), on('failed', failed)];
 
   main.replaceChildren(el('header', {}, iconButton('back', 'Back', closeChat, { class: 'icon-button back' }), picture, el('div', { class: 'grow' }, name, status), actions),
@@ -69,14 +72,15 @@ export function conversationView(main, id) {
   (async () => { for (let page = 0; page < 25 && !person() && await morePeople(); page += 1); })();
 
   // A picture can be dropped anywhere on it.
+  const hasFile = ({ dataTransfer }) => dataTransfer.types.includes('Files');
   main.ondragover = (event) => {
-    if (!event.dataTransfer.types.includes('Files')) return;
+    if (!hasFile(event)) return;
     event.preventDefault();
     main.classList.add('dropping');
   };
   main.ondragleave = (event) => main.contains(event.relatedTarget) || main.classList.remove('dropping');
   main.ondrop = (event) => {
-    if (!main.classList.contains('dropping')) return;
+    if (!hasFile(event)) return;
     event.preventDefault();
     main.classList.remove('dropping');
     const file = pictureOf(event.dataTransfer);

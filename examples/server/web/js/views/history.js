@@ -9,8 +9,8 @@ import { isLookedAt } from '../notify.js';
 import { read } from '../receipts.js';
 import { on, place, state } from '../state.js';
 import { loadOlder, openConversation } from '../sync.js';
-import { dayKey, dayLabel } from '../time.js';
-import { dayLine, downIcon, fillMessage, fillTick, isMine, loadingLine, newArticle, newLine, progressBar, quote } from './message.js';
+import { dayKey } from '../time.js';
+import { dayLine, downIcon, fillMessage, fillTick, isMine, loadingLine, newArticle, nameDay, newLine, progressBar, quote } from './message.js';
 
 const PAGE = 50;
 /** Pixels above what is seen, from which on older messages are fetched. */
@@ -72,6 +72,10 @@ export class History {
     if (chat?.unread) this.#newFrom = chat.newest - chat.unread + 1;
     if (this.#conversation.isLoaded) this.#page(true);
     else for (const entry of this.#pending) this.#upsert(entry);
+  }
+
+  nameDays() {
+    for (const line of this.log.querySelectorAll('.day')) nameDay(line);
   }
 
   end() {
@@ -218,18 +222,9 @@ export class History {
   }
 
   #newDay(item, before) {
-    const at = item.message.createdAt;
-    const day = el('section', { class: 'of-day', data: { at } }, dayLine(dayLabel(at)), item.chunk);
+    const day = el('section', { class: 'of-day' }, dayLine(item.message.createdAt), item.chunk);
     if (before) before.chunk.parentElement.after(day);
     else this.log.prepend(day);
-  }
-
-  /** After midnight, today is another day. */
-  relabel() {
-    for (const { dataset, firstChild } of this.log.querySelectorAll('.of-day')) {
-      const label = dayLabel(dataset.at);
-      if (firstChild.ariaLabel !== label) firstChild.replaceWith(dayLine(label));
-    }
   }
 
   /** An answer gave it its place: mostly the one where it is. */

@@ -4,7 +4,7 @@ import { button, el, fill, icon, iconButton, told } from '../dom.js';
 import { localPictures, discard, tryAgain } from '../outbox.js';
 import { isOwn, state } from '../state.js';
 import { isOnlyEmoji, summary, withLinks } from '../text.js';
-import { clock } from '../time.js';
+import { clock, dayLabel } from '../time.js';
 import { openDialog } from './popups.js';
 
 const TICKS = {
@@ -62,7 +62,7 @@ function reactions(message, act) {
   if (!counts.size) return undefined;
   return el('div', { class: 'reactions' }, [...counts].map(([emoji, { count, own }]) => el('button', {
     'aria-pressed': String(own), on: { click: () => act.react(message, emoji, !own) },
-  }, `${emoji} ${count}`)));
+  }, el('span', { class: 'one' }, emoji), ` ${count}`)));
 }
 
 function failure(entry) {
@@ -117,7 +117,20 @@ export function fillTick(article, message, chat) {
 
 export const newArticle = () => el('article', { class: 'message', tabindex: -1 });
 
-export const dayLine = (label) => el('div', { class: 'day', role: 'separator', 'aria-label': label }, el('span', {}, label));
+export function dayLine(time) {
+  const line = el('div', { class: 'day', role: 'separator', data: { time } }, el('span'));
+  nameDay(line);
+  return line;
+}
+
+/** Again and again, because what is today will be yesterday. */
+export function nameDay(line) {
+  const label = dayLabel(line.dataset.time);
+  if (line.ariaLabel === label) return;
+  line.setAttribute('aria-label', label);
+  line.firstChild.textContent = label;
+}
+
 export const newLine = () => el('div', { class: 'new-line', role: 'separator', 'aria-label': 'New messages' }, el('span', {}, 'New messages'));
 export const loadingLine = () => el('div', { class: 'skeleton bubbles' }, told('Loading…'), el('i'), el('i'), el('i'), el('i'));
 export const downIcon = () => icon('down');
