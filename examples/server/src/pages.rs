@@ -165,7 +165,7 @@ fn lean(text: &str, marks: &str) -> String {
                 lean.push('\n');
             } else {
                 squeeze(line, marks, &mut lean);
-                if !lean.ends_with(['{', '(', '[', ',']) {
+                if !lean.ends_with(['{', '(', '[', ',', ';']) {
                     lean.push('\n');
                 }
             }
@@ -244,9 +244,9 @@ mod tests {
     fn comments_and_indentation_stay_here() {
         let text = "// a\n/** b */\nx(1); // c\n\n  /*\n   * d\n   */\n  y('//');\n";
         assert_eq!(lean(text, JS_MARKS), "x(1); // c\ny('//');\n");
-        assert_eq!(lean("  if (a) b = c + -d ? [e] : { f, g };", JS_MARKS), "if(a)b=c + -d?[e]:{f,g};\n");
+        assert_eq!(lean("  if (a) b = c + -d ? [e] : { f, g };", JS_MARKS), "if(a)b=c + -d?[e]:{f,g};");
         let text = "f( 'a = b', c ) + `d = ${e}`;\nreturn 'a = b' + { c: 'd' };";
-        assert_eq!(lean(text, JS_MARKS), "f( 'a = b', c ) + `d = ${e}`;\nreturn 'a = b'+{c:'d'};\n");
+        assert_eq!(lean(text, JS_MARKS), "f( 'a = b', c ) + `d = ${e}`;\nreturn 'a = b'+{c:'d'};");
         assert_eq!(lean("f(\n  [\n    a,\n  ],\n) {\n// x {\n`{\n", JS_MARKS), "f([a,],){`{\n");
         let text = "a b, c :d { e: f g; }\n@media (h) and (i) {";
         assert_eq!(lean(text, CSS_MARKS), "a b,c :d{e:f g;}\n@media (h) and (i){");

@@ -18,9 +18,14 @@ export const isLookedAt = () => document.visibilityState === 'visible' && docume
 
 /** Tells of a message, unless its conversation is before the person's eyes. One notification for each sender. */
 export function alertOf(message) {
+  if (!('Notification' in window) || Notification.permission !== 'granted') return;
+  // Another tab, where it may be seen, has the time to say that it is read.
+  setTimeout(() => tellOf(message), 500);
+}
+
+function tellOf(message) {
   const sender = state.users.get(message.senderId);
-  if (!sender || !('Notification' in window) || Notification.permission !== 'granted') return;
-  if (!state.chats.get(sender._id)?.unread || state.blocked.has(sender._id) || (isLookedAt() && state.open === sender._id)) return;
+  if (!state.chats.get(sender?._id)?.unread || state.blocked.has(sender._id) || (isLookedAt() && state.open === sender._id)) return;
   try {
     const options = { body: summary(message), tag: `chat-${sender._id}`, icon: sender.profilePic || undefined };
     const notification = new Notification(sender.fullName, options);

@@ -35,8 +35,7 @@ const apply = {
     delivered(message.chatId, message.seq);
     if (!isNews) return;
     setTyping(message.senderId, false);
-    // Not before another tab, where it may be seen, has had the time to say that it is read.
-    setTimeout(() => meeting.then(() => alertOf(message)), 500);
+    meeting.then(() => alertOf(message));
   },
   editMessage: mergeMessage,
   deleteMessage: mergeMessage,
