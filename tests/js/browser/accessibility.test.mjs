@@ -266,8 +266,8 @@ test('who wants less movement gets none', async () => {
     await tab.choose('line 29', 'React');
     await tab.dialog('React').waitFor();
     await tab.page.keyboard.press('Escape');
-    await tab.say('and more');
-    await tab.tick('and more', /Sent|Delivered/).waitFor();
+    await tab.say(`and more: ${reducedMotion}`);
+    await tab.tick(`and more: ${reducedMotion}`, /Sent|Delivered/).waitFor();
     await tab.button('Profile').click();
     await tab.dialog('Profile').waitFor();
     await tab.page.keyboard.press('Escape');

@@ -28,7 +28,8 @@ const TOOLS = () => {
     frame,
     articles,
     anchor: () => anchor().dataset.id,
-    topOf: (id) => log().querySelector(`article[data-id="${id}"]`).getBoundingClientRect().top,
+    // Its upper edge may change: it may not be the first of its group any more.
+    endOf: (id) => log().querySelector(`article[data-id="${id}"]`).getBoundingClientRect().bottom,
     first: () => Number(articles()[0].dataset.seq),
     count: () => articles().length,
     /** Scrolls step by step to an end; what is in view must move by just that much. Returns the times of frames, and jumps. */
@@ -38,7 +39,7 @@ const TOOLS = () => {
       let last = performance.now();
       while (!isDone()) {
         const node = anchor();
-        const before = node.getBoundingClientRect().top;
+        const before = node.getBoundingClientRect().bottom;
         const { scrollTop, scrollHeight, clientHeight } = log();
         const room = step < 0 ? scrollTop : scrollHeight - clientHeight - scrollTop;
         log().scrollBy({ top: step, behavior: 'instant' });
@@ -47,7 +48,7 @@ const TOOLS = () => {
         const now = performance.now();
         times.push((now - last) / 2);
         last = now;
-        const moved = before - node.getBoundingClientRect().top;
+        const moved = before - node.getBoundingClientRect().bottom;
         if (room >= Math.abs(step) && Math.abs(moved - step) > 2) jumps.push({ seq: node.dataset.seq, moved, step });
       }
       return { times, jumps };
@@ -80,13 +81,13 @@ test('pages that come above leave what one reads where it is', async () => {
     await tab.page.evaluate((top) => { document.querySelector('[role=log]').scrollTop = top; }, pages % 2 ? 200 : 0);
     await tab.page.evaluate(async () => { await globalThis.tools.frame(); await globalThis.tools.frame(); });
     const [id, first] = await tab.page.evaluate(() => [globalThis.tools.anchor(), globalThis.tools.first()]);
-    const before = await tab.page.evaluate((of) => globalThis.tools.topOf(of), id);
+    const before = await tab.page.evaluate((of) => globalThis.tools.endOf(of), id);
     const route = held;
     held = undefined;
     await route.continue();
     await until('the page to be there', () => tab.page.evaluate((seq) => globalThis.tools.first() < seq, first));
     await tab.page.evaluate(async () => { await globalThis.tools.frame(); await globalThis.tools.frame(); });
-    const after = await tab.page.evaluate((of) => globalThis.tools.topOf(of), id);
+    const after = await tab.page.evaluate((of) => globalThis.tools.endOf(of), id);
     assert.ok(Math.abs(after - before) <= 2, `it jumped by ${after - before} pixels`);
   }
 });

@@ -135,6 +135,29 @@ test('what waits survives the end of the sign-in', async () => {
   assert.equal(await anns.message.inputValue(), 'half a thought');
 });
 
+test('what comes while the socket is still on its way is not missed', async () => {
+  const [ann, bob, eve] = await stage.people('Ann', 'Bob', 'Eve');
+  await bob.say(ann, 'before');
+  await eve.say(ann, 'me too');
+  const context = await stage.context(ann);
+  const held = [];
+  await context.routeWebSocket(/\/ws/, (socket) => { held.push(socket); });
+  const anns = await stage.tab(context);
+  await anns.converse(bob);
+  await anns.reads('before');
+  await anns.chat(eve).filter({ hasText: '1 unread' }).waitFor();
+  const missed = await bob.say(ann, 'in between');
+  await bob.edit(missed, 'in between, edited');
+  await eve.say(ann, 'and again');
+  held[0].connectToServer();
+  await anns.reads('before', 'in between, edited');
+  await anns.chat(eve).filter({ hasText: '2 unread' }).filter({ hasText: 'and again' }).waitFor();
+  await until('it to be read', async () => (await bob.do('GET', '/api/messages/chats')).find(({ _id }) => _id === ann.id).readSeq === 2);
+  // And then live.
+  await bob.say(ann, 'live');
+  await anns.reads('before', 'in between, edited', 'live');
+});
+
 test('a page that loads while the server is away for a moment comes up by itself', async () => {
   const { bob, anns } = await stage.two();
   let isAway = true;

@@ -78,14 +78,17 @@ test('a page that is left alone asks for nothing', async () => {
   await context.clock.install();
   // What it asks on its socket, and what was answered: its clock must not run away from the server.
   let open = 0;
+  let heard = 0;
   context.on('page', (page) => page.on('websocket', (socket) => {
     socket.on('framesent', ({ payload }) => { open += JSON.parse(payload).id ? 1 : 0; });
-    socket.on('framereceived', ({ payload }) => { open -= JSON.parse(payload).reply ? 1 : 0; });
+    socket.on('framereceived', ({ payload }) => { open -= JSON.parse(payload).reply ? 1 : 0; heard += 1; });
   }));
   const tab = await stage.tab(context);
   await tab.converse(bob);
   await tab.reads('hello');
   await tab.titled('Chat');
+  await until('the first word', () => heard);
+  await tab.page.waitForLoadState('networkidle');
   const asked = [];
   tab.page.on('request', (request) => asked.push(request.url()));
   await tab.page.evaluate(() => { setTimeout(() => { globalThis.isLater = true; }, 60_000); });

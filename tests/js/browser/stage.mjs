@@ -7,6 +7,9 @@ import { Server } from './server.mjs';
 import { DEADLINE, until } from './wait.mjs';
 import { Tab, WATCH } from './tab.mjs';
 
+/** Milliseconds. */
+const PARTING = 10_000;
+
 /** Says to the test runner that this suite has a server with these settings, and a browser. */
 export class Stage {
   #contexts = [];
@@ -30,8 +33,10 @@ export class Stage {
       }
     });
     after(async () => {
-      await this.browser?.close();
+      // A browser that does not end is killed with this process, which does not wait for whatever else is still open.
+      await Promise.race([this.browser?.close(), new Promise((resolve) => { setTimeout(resolve, PARTING).unref(); })]);
       await this.server?.stop();
+      setTimeout(() => process.exit(), PARTING).unref();
     });
   }
 

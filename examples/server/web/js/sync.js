@@ -64,11 +64,26 @@ export function connect() {
       kick();
       // Names and pictures of others may have changed, of which there is no event.
       if (wasOpen) loadChats();
+      else catchUp();
       wasOpen = true;
     },
     // Whether the sign-in is over is said by the API only.
     lost: () => navigator.onLine && ask('GET', 'auth/me').catch(() => {}),
   });
+}
+
+/** Answers to what was asked before the socket's first word may be from before it, too: what came in between has no event. */
+async function catchUp() {
+  await loadingChats;
+  loadChats();
+  for (const [id, conversation] of state.conversations) {
+    await conversation.loading;
+    const { data, next } = await insist('GET', `messages/${id}?limit=${PAGE}`).catch(() => ({ data: [] }));
+    if (state.conversations.get(id) !== conversation) return;
+    const isGap = data[0]?.seq > (conversation.list.at(-1)?.seq ?? 0) + 1;
+    if (isGap) mergePage(id, data, next, { anew: true });
+    else for (const message of data) if (conversation.byId.get(message._id)?.updatedAt !== message.updatedAt) mergeMessage(message);
+  }
 }
 
 /** Ends it all, as at a log-out. */
@@ -172,8 +187,9 @@ export async function findPeople(words, isOld) {
 /** Begins to follow a conversation. */
 export function openConversation(id) {
   if (state.conversations.has(id)) return;
-  state.conversations.set(id, { list: [], byId: new Map(), more: undefined, isLoaded: false });
-  loadNewest(id);
+  const conversation = { list: [], byId: new Map(), more: undefined, isLoaded: false };
+  state.conversations.set(id, conversation);
+  conversation.loading = loadNewest(id);
 }
 
 async function loadNewest(id, anew = false) {
