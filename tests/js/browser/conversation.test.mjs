@@ -409,6 +409,8 @@ test('a draft stays with its conversation', async () => {
   const { ann, bob, anns } = await stage.two();
   const [eve] = await stage.people('Eve');
   await eve.say(ann, 'me too');
+  // Where the list moves, one does not press.
+  await anns.chat(eve).filter({ hasText: 'me too' }).waitFor();
   await anns.message.fill('for Bob, later');
   await anns.converse(eve);
   assert.equal(await anns.message.inputValue(), '');

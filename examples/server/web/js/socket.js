@@ -51,11 +51,6 @@ export class Socket {
     else if (!this.#socket) this.#open();
   }
 
-  /** Forgets where it stood: what was missed is loaded otherwise. */
-  forget() {
-    this.#cursor = undefined;
-  }
-
   /** Resolves with the answer's envelope, or with nothing where there is none in time. */
   ask(event, data) {
     if (this.state !== 'open') return Promise.resolve();

@@ -76,13 +76,10 @@ export function connect() {
 async function catchUp() {
   await loadingChats;
   loadChats();
-  for (const [id, conversation] of state.conversations) {
-    await conversation.loading;
-    const { data, next } = await insist('GET', `messages/${id}?limit=${PAGE}`).catch(() => ({ data: [] }));
-    if (state.conversations.get(id) !== conversation) return;
-    const isGap = data[0]?.seq > (conversation.list.at(-1)?.seq ?? 0) + 1;
-    if (isGap) mergePage(id, data, next, { anew: true });
-    else for (const message of data) if (conversation.byId.get(message._id)?.updatedAt !== message.updatedAt) mergeMessage(message);
+  for (const [id, { byId, loading }] of state.conversations) {
+    await loading;
+    const { data } = await insist('GET', `messages/${id}?limit=${PAGE}`).catch(() => ({ data: [] }));
+    if (data.some(({ _id, updatedAt }) => byId.get(_id)?.updatedAt !== updatedAt)) loadNewest(id, true);
   }
 }
 

@@ -117,18 +117,13 @@ export function fillTick(article, message, chat) {
 
 export const newArticle = () => el('article', { class: 'message', tabindex: -1 });
 
-export function dayLine(time) {
-  const line = el('div', { class: 'day', role: 'separator', data: { time } }, el('span'));
-  nameDay(line);
-  return line;
-}
+export const dayLine = (time) => nameDay(el('div', { class: 'day', role: 'separator', data: { time } }, el('span')));
 
 /** Again and again, because what is today will be yesterday. */
 export function nameDay(line) {
   const label = dayLabel(line.dataset.time);
-  if (line.ariaLabel === label) return;
-  line.setAttribute('aria-label', label);
-  line.firstChild.textContent = label;
+  if (line.ariaLabel !== label) line.firstChild.textContent = line.ariaLabel = label;
+  return line;
 }
 
 export const newLine = () => el('div', { class: 'new-line', role: 'separator', 'aria-label': 'New messages' }, el('span', {}, 'New messages'));
