@@ -297,9 +297,14 @@ pub(super) fn end(chat: &ChatService, socket: &Socket, reason: Option<CloseReaso
             let _ = socket.emit(packet::DISCONNECT);
         }
     }
-    // A poll takes along what is there when it is answered, and the rest waits for the next one.
-    let has_more =
-        reason == Some(CloseReason::SignedOut) && socket.transport_type() == TransportType::Polling;
+    let has_more = match reason {
+        // A poll takes along what is there when it is answered, and the rest waits for the next one.
+        Some(CloseReason::SignedOut) => socket.transport_type() == TransportType::Polling,
+        // A connection that is closed while something in it is unread is reset, and what was written is lost with it. From
+        // here on nothing that comes is done.
+        Some(CloseReason::Flooding) => true,
+        _ => false,
+    };
     if has_more || socket.data.has_said_goodbye.load(Ordering::Relaxed) {
         // The client closes the transport itself, and some take it amiss when it is not there any more.
         let socket = socket.clone();
