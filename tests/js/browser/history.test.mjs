@@ -62,6 +62,24 @@ const summary = (times) => {
   return `${times.length} steps; ms per frame: median ${at(0.5)}, p95 ${at(0.95)}, p99 ${at(0.99)}, worst ${at(1)}`;
 };
 
+test('what happens further up than what is loaded comes with its page', async () => {
+  const [ann, bob] = await stage.people('Ann', 'Bob');
+  await seed(ann, bob, 160);
+  const tab = await stage.open(ann);
+  await tab.converse(bob);
+  await until('the newest', async () => (await tab.shown()).at(-1)?.seq === 160);
+  const old = (await bob.conversation(ann)).find(({ seq, senderId }) => seq < 20 && senderId === bob.id);
+  await bob.delete(old);
+  await bob.say(ann, 'after that');
+  await tab.article('after that').waitFor();
+  assert.ok((await tab.shown()).every(({ seq }) => seq !== old.seq), 'not before its page');
+  await until('all of them', async () => {
+    await tab.page.evaluate(() => { document.querySelector('[role=log]').scrollTop = 0; });
+    return (await tab.shown())[0]?.seq === 1;
+  });
+  assert.deepEqual((await tab.shown()).map(({ seq }) => seq), Array.from({ length: 161 }, (_, n) => n + 1));
+});
+
 test('pages that come above leave what one reads where it is', async () => {
   const [ann, bob] = await stage.people('Ann', 'Bob');
   await seed(ann, bob, 420);

@@ -126,3 +126,26 @@ test('one computer, two people, one after the other: nothing is left', async () 
   assert.equal(await one.message.inputValue(), '');
   await until('an empty conversation', async () => (await one.shown()).length === 0);
 });
+
+test('a sign-in that ends is over in all tabs, and nothing is sent under the next one’s name', async () => {
+  const { ann, bob, one, two } = await twoTabs();
+  const [eve] = await stage.people('Eve');
+  // It is on its way when it is all over.
+  stage.server.network.swallowAnswers();
+  await one.say('by Ann, and by nobody else');
+  const other = await ann.logIn();
+  await other.do('DELETE', '/api/auth/sessions');
+  stage.server.network.mend();
+  for (const tab of [one, two]) await tab.page.getByRole('heading', { name: 'Log in' }).waitFor();
+  await two.field('E-mail').fill(eve.form.email);
+  await two.field('Password').fill(eve.form.password);
+  await two.button('Log in').click();
+  for (const tab of [one, two]) {
+    await tab.nav.waitFor();
+    await tab.contact(bob).waitFor();
+    assert.equal(await tab.chat(bob).count(), 0);
+  }
+  await eve.say(bob, 'the only one');
+  await one.chat(bob).waitFor();
+  assert.deepEqual((await bob.conversation(eve)).map(({ text }) => text), ['the only one']);
+});

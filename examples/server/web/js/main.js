@@ -39,7 +39,7 @@ function leave(how) {
   forgetReceipts();
   document.title = 'Chat';
   showSignIn(root, (user) => {
-    tellTabs('in');
+    tellTabs('in', user._id);
     connect();
     enter(user);
   }, { email, ...how });
@@ -62,11 +62,17 @@ function forget() {
   history.replaceState(null, '', location.pathname + location.search);
 }
 
-session.ended = () => state.me && leave({ notice: 'Your sign-in has ended. Log in again; what you typed is still here.' });
+const ended = () => state.me && leave({ notice: 'Your sign-in has ended. Log in again; what you typed is still here.' });
+session.ended = () => {
+  if (state.me) tellTabs('ended');
+  ended();
+};
 
 onTabs({
   out: () => state.me && leave({ email: '' }),
-  in: () => state.me || start(),
+  ended,
+  // Whoever it is now, nothing of somebody else is sent under their name.
+  in: (id) => (state.me ? state.me._id === id || location.reload() : start()),
   me: (user) => state.me?._id === user._id && setMe(user),
 });
 

@@ -96,7 +96,7 @@ async function pump(to) {
     const entry = state.pending.find((one) => one.to === to && !one.failed);
     // One that is being kept comes back here by itself; what stands behind it has to wait.
     if (entry?.isKept === undefined) break;
-    const failure = await alone(`chat.outbox.${me}.${to}`, () => deliver(entry));
+    const failure = await alone(`chat.outbox.${me}.${to}`, () => deliver(entry, me));
     if (sending !== mine || failure?.status === 401) break;
     if (failure?.passes) {
       await pause(failure.retryAfter, attempt);
@@ -110,8 +110,9 @@ async function pump(to) {
 }
 
 /** One attempt. Returns what went wrong. */
-async function deliver(entry) {
-  if (entry.isKept && !kept.get('outbox', state.me?._id, entry.clientId)) {
+async function deliver(entry, me) {
+  if (state.me?._id !== me) return undefined;
+  if (entry.isKept && !kept.get('outbox', me, entry.clientId)) {
     // Another tab was faster.
     removePending(entry.clientId);
     return undefined;
@@ -126,7 +127,8 @@ async function deliver(entry) {
         tell('progress', entry);
       })
       : await ask('POST', path, { text, clientId, replyTo });
-    if (state.me) mergeMessage(data);
+    if (state.me?._id !== me) return undefined;
+    mergeMessage(data);
     removePending(clientId);
     return undefined;
   } catch (error) {

@@ -30,7 +30,7 @@ function want(kind, chatId, seq) {
 async function say(kind, chatId) {
   const key = kind + chatId;
   const seq = wanted[kind].get(chatId);
-  if (socket?.state !== 'open' || under.has(key) || seq <= (done[kind].get(chatId) ?? 0)) return;
+  if (socket?.state !== 'open' || under.has(key) || !(seq > (done[kind].get(chatId) ?? 0))) return;
   under.add(key);
   const answer = await socket.ask(EVENTS[kind], { chatId, seq });
   under.delete(key);

@@ -108,9 +108,11 @@ export function mergeMessage(message) {
 }
 
 function insert(conversation, id, message) {
-  const { list, byId } = conversation;
+  const { list, byId, more } = conversation;
   const old = byId.get(message._id);
   if (old && old.updatedAt > message.updatedAt) return;
+  // Further up than what is loaded: it comes with its page.
+  if (more && message.seq < list[0]?.seq) return;
   byId.set(message._id, message);
   const at = place(list, message.seq);
   list.splice(at, old ? 1 : 0, message);
@@ -199,6 +201,7 @@ export function removeMessage({ messageId, chatId }) {
   const chat = state.chats.get(id);
   if (chat?.last?._id === messageId) {
     chat.last = conversation?.list.at(-1);
+    chat.newest = chat.last?.seq ?? 0;
     if (!chat.last) tell('stranger', id);
     tell('chats');
   }

@@ -21,6 +21,7 @@ let socket;
 let held = [];
 let further = {}; // where the lists go on; null at their end
 let loadingChats;
+let epoch = 0; // another one for each sign-in: what was asked for somebody else is dropped
 let meeting = Promise.resolve();
 
 // Somebody whose name is not known yet: what is being loaded already may be from before.
@@ -61,7 +62,8 @@ export function connect() {
       setLink(link);
       if (link !== 'open') return;
       flushReceipts(socket);
-      kick();
+      if (wasOpen) kickAsOneself();
+      else kick();
       // Names and pictures of others may have changed, of which there is no event.
       if (wasOpen) loadChats();
       else catchUp();
@@ -70,6 +72,13 @@ export function connect() {
     // Whether the sign-in is over is said by the API only.
     lost: () => navigator.onLine && ask('GET', 'auth/me').catch(() => {}),
   });
+}
+
+/** Somebody else may have signed in in the meantime, in another tab. */
+async function kickAsOneself() {
+  const { data } = await insist('GET', 'auth/me').catch(() => ({}));
+  if (data && state.me && data._id !== state.me._id) location.reload();
+  else kick();
 }
 
 /** Answers to what was asked before the socket's first word may be from before it, too: what came in between has no event. */
@@ -89,7 +98,8 @@ export function disconnect() {
   socket = undefined;
   held = [];
   further = {};
-  loadingChats = undefined;
+  loadingChats = loadingPeople = undefined;
+  epoch += 1;
   clear();
 }
 
@@ -98,7 +108,9 @@ export const say = (event, data) => socket?.ask(event, data) ?? Promise.resolve(
 
 /** Loads what there is to see first. */
 export async function load() {
+  const asked = epoch;
   await loadChats();
+  if (asked !== epoch) return;
   state.isLoaded = true;
   for (const [name, data] of held) apply[name]?.(data);
   held = [];
@@ -110,7 +122,9 @@ export async function load() {
 /** The newest chats; once at a time. */
 export function loadChats() {
   loadingChats ??= (async () => {
+    const asked = epoch;
     const { data, next } = await insist('GET', 'messages/chats?limit=100');
+    if (asked !== epoch) return;
     loadingChats = undefined;
     for (const line of data) {
       mergeChat(line);
@@ -131,7 +145,9 @@ function loadAnew() {
 }
 
 export async function loadBlocked() {
+  const asked = epoch;
   const { data } = await insist('GET', 'auth/blocks');
+  if (asked !== epoch) return;
   data.forEach(mergeUser);
   setBlocked(data.map(({ _id }) => _id));
 }
@@ -148,13 +164,16 @@ let loadingPeople;
 /** A further page of chats or else of people. Resolves with whether there may be more. */
 export function morePeople() {
   loadingPeople ??= (async () => {
+    const asked = epoch;
     try {
       if (further.chats) {
         const { data, next } = await insist('GET', `messages/chats${further.chats}`);
+        if (asked !== epoch) return false;
         data.forEach(mergeChat);
         further.chats = next ?? null;
       } else if (further.people !== null) {
         const { data, next } = await insist('GET', `messages/contacts${further.people ?? '?limit=200'}`);
+        if (asked !== epoch) return false;
         further.people = next ?? null;
         addPeople(data);
       }

@@ -2,7 +2,7 @@
 
 const channel = 'BroadcastChannel' in window ? new BroadcastChannel('chat') : undefined;
 
-/** `kind` is `in`, `out` or `me`. */
+/** `kind` is `in`, `out`, `ended` or `me`. */
 export const tellTabs = (kind, data) => channel?.postMessage({ kind, data });
 
 export function onTabs(listeners) {

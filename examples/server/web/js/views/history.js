@@ -53,6 +53,7 @@ export class History {
       on('gone', mine((message) => this.#remove(this.#items.find((item) => item.message._id === message)))),
       on('page', mine((messages, anew) => this.#page(anew))),
       on('marks', mine(() => this.#marks())),
+      on('loaded', () => this.#noteRead()),
       on('pending', (entry) => entry.to === id && this.#upsert(entry)),
       on('settled', (entry) => this.#settled(entry)),
       on('progress', (entry) => this.#progress(entry)),
