@@ -158,6 +158,27 @@ test('what comes while the socket is still on its way is not missed', async () =
   await anns.reads('before', 'in between, edited', 'live');
 });
 
+test('what comes while all is loaded anew stays', async () => {
+  const { ann, bob, anns } = await stage.two();
+  await bob.say(ann, 'before');
+  await anns.reads('hello', 'before');
+  // Somebody who comes back after too long: the answer is from before what comes next.
+  const held = [];
+  await anns.page.route(/\/api\/messages\/[0-9a-f]{24}\?limit=50$/, async (route) => {
+    const response = await route.fetch();
+    held.push(() => route.fulfill({ response }));
+  });
+  stage.server.network.rewrite = (text) => text.replace(/since=([\w-]+)/, (_, cursor) => `since=${'A'.repeat(cursor.length)}`);
+  await goAway(anns);
+  await comeBack(anns);
+  await until('the answer to be on its way', () => held.length);
+  await bob.say(ann, 'meanwhile');
+  await anns.article('meanwhile').waitFor();
+  held.splice(0).forEach((go) => go());
+  await bob.say(ann, 'after');
+  await anns.reads('hello', 'before', 'meanwhile', 'after');
+});
+
 test('a page that loads while the server is away for a moment comes up by itself', async () => {
   const { bob, anns } = await stage.two();
   let isAway = true;

@@ -46,18 +46,20 @@ function leave(how) {
 }
 
 async function logOut() {
+  const me = state.me._id;
   const waiting = state.pending.length;
   const question = waiting === 1 ? 'A message is not sent yet, and will be lost.' : `${waiting} messages are not sent yet, and will be lost.`;
   if (waiting && !(await confirm('Log out', question))) return;
   if (!(await attempt(() => ask('POST', 'auth/logout')))) return;
-  forget();
+  // Another tab may have noticed, and told, before this one had its answer.
+  forget(me);
   tellTabs('out');
   leave({ email: '' });
 }
 
 /** Others may use this browser after a log-out. */
-function forget() {
-  kept.dropAll(state.me._id);
+function forget(me) {
+  kept.dropAll(me);
   kept.drop(...HINT);
   history.replaceState(null, '', location.pathname + location.search);
 }

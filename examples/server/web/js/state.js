@@ -162,15 +162,18 @@ function noteLast(id, message) {
 export function mergePage(id, messages, more, { anew = false } = {}) {
   const conversation = state.conversations.get(id);
   if (!conversation) return;
+  const known = conversation.byId;
   if (anew) {
-    conversation.list = [];
-    conversation.byId = new Map();
+    // What came while this was on its way stays.
+    const end = messages.at(-1)?.seq ?? 0;
+    conversation.list = conversation.list.filter(({ seq }) => seq > end);
+    conversation.byId = new Map(conversation.list.map((message) => [message._id, message]));
   }
-  for (const message of messages) {
+  for (let message of messages) {
     if (hidden.has(message._id)) continue;
     partners.set(message.chatId, id);
     const old = conversation.byId.get(message._id);
-    if (old && old.updatedAt > message.updatedAt) continue;
+    if (known.get(message._id)?.updatedAt > message.updatedAt) message = known.get(message._id);
     conversation.byId.set(message._id, message);
     conversation.list.splice(place(conversation.list, message.seq), old ? 1 : 0, message);
     if (message.clientId && isOwn(message)) removePending(message.clientId, true);
