@@ -153,21 +153,24 @@ static SERVED: LazyLock<Vec<(Bytes, HeaderValue)>> = LazyLock::new(|| {
 
 /// Scripts and styles without what is there for those who read them here: comments, indentation, and spaces around
 /// punctuation. A fourth of the bytes. It goes line by line, so comments stand in lines of their own and no text goes over
-/// several lines, which a test checks; where a line may be more than code and texts in `'`, it is left alone.
+/// several lines, which a test checks; where a line may be more than code and plain texts, it is left alone.
 fn lean(text: &str, marks: &str) -> String {
     let mut is_comment = false;
     let mut lean = String::with_capacity(text.len());
     for line in text.lines().map(str::trim) {
         is_comment |= line.starts_with("/*");
         if !is_comment && !line.starts_with("//") && !line.is_empty() {
-            if line.contains(['"', '`', '/', '\\']) {
-                lean.push_str(line);
-                lean.push('\n');
+            let parts = parts(line);
+            let is_plain = !line.contains('\\')
+                && line.matches('`').count() <= 2
+                && !parts.iter().any(|part| is_code(part) && part.contains(['"', '/']));
+            if is_plain {
+                parts.iter().for_each(|part| squeeze(part, marks, &mut lean));
             } else {
-                squeeze(line, marks, &mut lean);
-                if !lean.ends_with(['{', '(', '[', ',', ';']) {
-                    lean.push('\n');
-                }
+                lean.push_str(line);
+            }
+            if !is_plain || !lean.ends_with(['{', '(', '[', ',', ';']) {
+                lean.push('\n');
             }
         }
         is_comment &= !line.ends_with("*/");
@@ -175,29 +178,42 @@ fn lean(text: &str, marks: &str) -> String {
     lean
 }
 
+/// The code of a line and the texts in it, which have their quotes.
+fn parts(line: &str) -> Vec<&str> {
+    let mut parts = Vec::new();
+    let mut rest = line;
+    while let Some((at, quote)) = rest.char_indices().find(|(_, char)| matches!(char, '\'' | '`')) {
+        let (code, text) = rest.split_at(at);
+        let end = text[1..].find(quote).map_or(text.len(), |end| end + 2);
+        parts.extend([code, &text[..end]]);
+        rest = &text[end..];
+    }
+    parts.push(rest);
+    parts
+}
+
+fn is_code(part: &str) -> bool {
+    !part.starts_with(['\'', '`'])
+}
+
 /// Where a space beside them means nothing: in a script, and in a style sheet.
-const JS_MARKS: &str = "{}()[]=<>?:,;&|*'";
+const JS_MARKS: &str = "{}()[]=<>?!:,;&|*'`";
 const CSS_MARKS: &str = "{};,";
 
-fn squeeze(line: &str, marks: &str, into: &mut String) {
-    for (at, part) in line.split('\'').enumerate() {
-        if at > 0 {
-            into.push('\'');
+fn squeeze(part: &str, marks: &str, into: &mut String) {
+    if !is_code(part) {
+        into.push_str(part);
+        return;
+    }
+    let mut words = part.split(' ');
+    into.push_str(words.next().unwrap_or_default());
+    for word in words {
+        if !into.ends_with(|last| last == ':' || marks.contains(last))
+            && !word.starts_with(|first| marks.contains(first))
+        {
+            into.push(' ');
         }
-        if at % 2 == 1 {
-            into.push_str(part);
-            continue;
-        }
-        let mut words = part.split(' ');
-        into.push_str(words.next().unwrap_or_default());
-        for word in words {
-            if !into.ends_with(|last| last == ':' || marks.contains(last))
-                && !word.starts_with(|first| marks.contains(first))
-            {
-                into.push(' ');
-            }
-            into.push_str(word);
-        }
+        into.push_str(word);
     }
 }
 
@@ -243,11 +259,16 @@ mod tests {
     #[test]
     fn comments_and_indentation_stay_here() {
         let text = "// a\n/** b */\nx(1); // c\n\n  /*\n   * d\n   */\n  y('//');\n";
-        assert_eq!(lean(text, JS_MARKS), "x(1); // c\ny('//');\n");
+        assert_eq!(lean(text, JS_MARKS), "x(1); // c\ny('//');");
         assert_eq!(lean("  if (a) b = c + -d ? [e] : { f, g };", JS_MARKS), "if(a)b=c + -d?[e]:{f,g};");
         let text = "f( 'a = b', c ) + `d = ${e}`;\nreturn 'a = b' + { c: 'd' };";
-        assert_eq!(lean(text, JS_MARKS), "f( 'a = b', c ) + `d = ${e}`;\nreturn 'a = b'+{c:'d'};");
-        assert_eq!(lean("f(\n  [\n    a,\n  ],\n) {\n// x {\n`{\n", JS_MARKS), "f([a,],){`{\n");
+        assert_eq!(lean(text, JS_MARKS), "f('a = b',c)+ `d = ${e}`;return 'a = b'+{c:'d'};");
+        let text = "import { a } from './b c.js';\nif (d = e / f) g(`${ 'h' } ${`i = j`}`, k);\nl( \"m\" );";
+        assert_eq!(
+            lean(text, JS_MARKS),
+            "import{a}from './b c.js';if (d = e / f) g(`${ 'h' } ${`i = j`}`, k);\nl( \"m\" );\n"
+        );
+        assert_eq!(lean("f(\n  [\n    a,\n  ],\n) {\n// x {\n`{`\n", JS_MARKS), "f([a,],){`{`\n");
         let text = "a b, c :d { e: f g; }\n@media (h) and (i) {";
         assert_eq!(lean(text, CSS_MARKS), "a b,c :d{e:f g;}\n@media (h) and (i){");
         for (name, text) in FILES.iter().filter(|(name, _)| name.ends_with(".js") || name.ends_with(".css")) {

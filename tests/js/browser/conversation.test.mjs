@@ -1,5 +1,6 @@
 // What two people do with each other in a conversation.
 import { test } from 'node:test';
+import { Person } from './people.mjs';
 import { Stage, assert, until } from './stage.mjs';
 
 const stage = new Stage();
@@ -153,6 +154,20 @@ test('an answer says to what, and leads there', async () => {
   await bobs.article('Both').getByRole('blockquote').filter({ hasText: 'Tea or milk?' }).waitFor();
 });
 
+test('the keyboard leads to what is answered, too', async () => {
+  const [ann, bob] = await stage.people('Ann', 'Bob');
+  const question = await bob.say(ann, 'where to?');
+  await ann.say(bob, 'home', { replyTo: question._id });
+  const anns = await stage.open(ann);
+  await anns.converse(bob);
+  await anns.article('home').focus();
+  await anns.page.keyboard.press('Enter');
+  const item = anns.page.getByRole('menuitem', { name: 'Show what it answers' });
+  await item.focus();
+  await anns.page.keyboard.press('Enter');
+  await until('it to have the focus', () => anns.log.locator(`article[data-id="${question._id}"]`).evaluate((node) => node === document.activeElement));
+});
+
 test('an edit reaches both, by the menu and by the arrow key', async () => {
   const { anns, bobs } = await stage.two();
   await anns.say('We meet at sevn');
@@ -213,6 +228,26 @@ test('deleted for me, it is gone for me, on all my devices', async () => {
   await bobs.chat(ann).filter({ hasText: 'hello' }).waitFor();
   await bobs.page.reload();
   await bobs.reads('hello');
+});
+
+test('a reaction is not lost on a page that was asked for before it', async () => {
+  const [ann, bob] = await stage.people('Ann', 'Bob');
+  const message = await ann.say(bob, 'look at this');
+  const anns = await stage.open(ann);
+  await anns.chat(bob).waitFor();
+  let held;
+  await anns.page.route(`**/api/messages/${bob.id}?**`, async (route) => {
+    const response = await route.fetch();
+    held = () => route.fulfill({ response });
+  });
+  const heard = anns.page.waitForEvent('websocket').then((socket) => socket.waitForEvent('framereceived', ({ payload }) => payload.includes('"reactions"') && payload.includes('🎉')));
+  await anns.page.reload();
+  await anns.chat(bob).click();
+  await until('the page to be asked for', () => held);
+  await bob.react(message, '🎉');
+  await heard;
+  await held();
+  await anns.article('look at this').getByRole('button', { name: '🎉 1' }).waitFor();
 });
 
 test('reactions count, and can be taken back', async () => {
@@ -295,6 +330,23 @@ test('days are told apart, and what is new is marked', async () => {
   assert.deepEqual(order, ['Today', 'of yesterday', 'New messages', 'of yesterday as well', 'and more']);
 });
 
+test('after a reload, what is new is marked, also where the messages are there before the chats', async () => {
+  const { ann, bob, anns } = await stage.two();
+  await anns.page.goto('about:blank');
+  await bob.say(ann, 'meanwhile');
+  const held = [];
+  let isOpen = false;
+  await anns.page.route('**/api/messages/chats?**', (route) => (isOpen ? route.continue() : held.push(route)));
+  await anns.page.goto(`${stage.server.url}/#chat=${bob.id}`);
+  await until('the chats to be asked for', () => held.length);
+  await anns.reads('hello', 'meanwhile');
+  isOpen = true;
+  await Promise.all(held.map((route) => route.continue()));
+  await anns.log.getByRole('separator', { name: 'New messages' }).waitFor();
+  await anns.titled('Chat');
+  await anns.reads('hello', 'meanwhile');
+});
+
 test('a page that stays open knows when another day begins', async () => {
   const [ann, bob] = await stage.people('Ann', 'Bob');
   await ann.say(bob, 'before midnight');
@@ -330,6 +382,22 @@ test('blocked, somebody can\'t write any more', async () => {
   await bobs.article('once more').waitFor();
 });
 
+test('the profile shows a block that is on its way', async () => {
+  const { ann, bobs } = await stage.two();
+  let held;
+  await bobs.page.route('**/api/auth/blocks/*', (route) => { held = route; });
+  await bobs.button('Conversation actions').click();
+  await bobs.page.getByRole('menuitem', { name: 'Block', exact: true }).click();
+  await bobs.confirm('Block');
+  await until('it to be asked for', () => held);
+  await bobs.button('Profile').click();
+  const blocked = bobs.dialog('Profile').getByRole('list', { name: 'Blocked' });
+  await blocked.waitFor({ state: 'attached' });
+  assert.equal(await blocked.getByText(ann.name).count(), 0);
+  await held.continue();
+  await blocked.getByText(ann.name).waitFor();
+});
+
 test('people are found by name and by e-mail, and nobody is nobody', async () => {
   const { ann, bob, anns } = await stage.two();
   const [eve] = await stage.people('Eve');
@@ -358,6 +426,24 @@ test('who was not there yet appears when they write', async () => {
   await bob.say(ann, 'I am new here');
   await anns.chat(bob).filter({ hasText: 'I am new here' }).filter({ hasText: '1 unread' }).waitFor();
   await anns.titled('(1) Chat');
+});
+
+test('a line of the list can be pressed while it changes', async () => {
+  const [ann, bob] = await stage.people('Ann', 'Bob');
+  await bob.say(ann, 'one');
+  const anns = await stage.open(ann);
+  const { x, y, width, height } = await anns.chat(bob).boundingBox();
+  // On the name, and on the last message.
+  for (const [at, text] of [[0.3, 'two'], [0.7, 'three']]) {
+    await anns.page.mouse.move(x + width / 3, y + height * at);
+    await anns.page.mouse.down();
+    await bob.say(ann, text);
+    await anns.chat(bob).filter({ hasText: text }).waitFor();
+    await anns.page.mouse.up();
+    await anns.article(text).waitFor();
+    await anns.page.keyboard.press('Escape');
+    await anns.main.getByText('Choose a chat').waitFor();
+  }
 });
 
 test('the latest chat stands first', async () => {
@@ -403,6 +489,20 @@ test('notifications come when asked for, and not for what one sees', async () =>
   await bob.say(ann, 'you see this');
   await anns.article('you see this').waitFor();
   assert.equal((await told()).length, 1);
+});
+
+test('who has a picture that is not there any more has initials', async () => {
+  const [ann] = await stage.people('Ann');
+  const eve = await Person.signUp(stage.server, 'Eve Ember', { isUnique: false });
+  const pixel = 'data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg==';
+  const { profilePic } = await eve.do('PUT', '/api/auth/profile', { profilePic: pixel });
+  assert.ok(profilePic);
+  await eve.say(ann, 'hello');
+  const context = await stage.context(ann);
+  await context.route(new URL(profilePic, stage.server.url).href, (route) => route.fulfill({ status: 404 }));
+  const anns = await stage.tab(context);
+  await anns.chat(eve).locator('.avatar[data-initials=EE]').waitFor();
+  assert.equal(await anns.chat(eve).locator('img').count(), 0);
 });
 
 test('a draft stays with its conversation', async () => {

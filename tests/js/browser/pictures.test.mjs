@@ -42,6 +42,27 @@ test('by the button, with a preview that can be removed', async () => {
   await bobs.chat(ann).filter({ hasText: /picture/i }).waitFor();
 });
 
+test('one that is not sent yet stays with its conversation', async () => {
+  const { ann, bob, anns } = await stage.two();
+  const [eve] = await stage.people('Eve');
+  await eve.say(ann, 'and me');
+  await choose(anns, file(stripes()));
+  await preview(anns).waitFor();
+  await anns.converse(eve);
+  assert.equal(await preview(anns).count(), 0);
+  await anns.say('no picture');
+  await anns.tick('no picture', 'Sent').waitFor();
+  await anns.converse(bob);
+  await preview(anns).waitFor();
+  await anns.say('stripes');
+  await anns.tick('stripes', 'Read').or(anns.tick('stripes', 'Sent')).or(anns.tick('stripes', 'Delivered')).first().waitFor();
+  assert.ok((await ann.conversation(bob)).at(-1).image);
+  assert.ok(!(await ann.conversation(eve)).at(-1).image);
+  await anns.converse(eve);
+  await anns.converse(bob);
+  assert.equal(await preview(anns).count(), 0);
+});
+
 test('pasted, and dropped', async () => {
   const { anns, bobs } = await stage.two();
   const bytes = [...stripes(60, 90)];

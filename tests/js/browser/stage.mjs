@@ -37,6 +37,8 @@ export class Stage {
       await Promise.race([this.browser?.close(), new Promise((resolve) => { setTimeout(resolve, PARTING).unref(); })]);
       await this.server?.stop();
       setTimeout(() => process.exit(), PARTING).unref();
+      // Node 20 waits for each handle when it ends by itself, also for those that never close; when it is told to end, it ends.
+      process.on('exit', () => process.exit());
     });
   }
 

@@ -70,8 +70,8 @@ export async function ask(method, path, body) {
   return read(response.status, text, (name) => response.headers.get(name));
 }
 
-/** Sends a form, and tells how much of it is gone (0 to 1): `fetch` can't. It may take as long as it moves. */
-export function upload(path, form, onProgress) {
+/** Sends a form, and tells how much of it is gone (0 to 1): `fetch` can't. It may take as long as it moves, until `signal`. */
+export function upload(path, form, onProgress, signal) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     let timer;
@@ -94,6 +94,7 @@ export function upload(path, form, onProgress) {
     request.onerror = () => reject(new Unreachable());
     request.onabort = request.onerror;
     request.onloadend = () => clearTimeout(timer);
+    signal.addEventListener('abort', () => request.abort());
     alive();
     request.send(form);
   });

@@ -66,9 +66,7 @@ export const told = (text) => el('span', { class: 'told' }, text);
 /** A picture of a person, or their initials on a colour of their own. Decoration: the name stands beside it. */
 export function avatar(user, extra = '') {
   const box = el('span', { class: `avatar ${extra}`, 'aria-hidden': 'true' });
-  if (user?.profilePic) {
-    box.append(el('img', { src: user.profilePic, alt: '', loading: 'lazy', decoding: 'async' }));
-  } else {
+  const showInitials = () => {
     const words = (user?.fullName ?? '').trim().split(/\s+/);
     const letters = [words[0], words.length > 1 ? words.at(-1) : ''].map((word) => [...(word ?? '')][0] ?? '');
     // By the style sheet, so that it is no part of anybody's name.
@@ -76,7 +74,10 @@ export function avatar(user, extra = '') {
     // Ids count upwards, so neighbours are to differ.
     const hue = [...(user?._id ?? '')].reduce((sum, letter) => (sum * 31 + letter.charCodeAt(0)) % 9973, 7) % 24;
     box.style.setProperty('--hue', String(hue * 15));
-  }
+    box.replaceChildren();
+  };
+  if (user?.profilePic) box.append(el('img', { src: user.profilePic, alt: '', loading: 'lazy', decoding: 'async', on: { error: showInitials } }));
+  else showInitials();
   return box;
 }
 

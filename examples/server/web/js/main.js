@@ -78,7 +78,11 @@ onTabs({
   me: (user) => state.me?._id === user._id && setMe(user),
 });
 
+let starts = 0;
+
 async function start() {
+  starts += 1;
+  const mine = starts;
   // A page that was here before asks for all of it at once; else the first answer decides.
   const isKnown = kept.get(...HINT);
   if (isKnown) {
@@ -87,10 +91,12 @@ async function start() {
   }
   try {
     const { data } = await insist('GET', 'auth/me');
+    // Somebody may have signed in since, in another tab.
+    if (mine !== starts || state.me) return;
     if (!isKnown) connect();
     enter(data);
   } catch {
-    leave();
+    if (mine === starts && !state.me) leave();
   }
 }
 

@@ -62,14 +62,16 @@ export async function send(to, { text, picture, replyTo }) {
   const entry = { clientId: randomId(), to, text, replyTo, order, createdAt: new Date().toISOString(), picture, hasPicture: Boolean(picture) };
   if (picture) localPictures.set(entry.clientId, URL.createObjectURL(picture));
   addPending(entry);
+  const me = state.me._id;
   if (picture) await kept.putPicture(entry.clientId, picture);
-  keep(entry);
+  // The sign-in may have ended meanwhile.
+  keep(entry, me);
   pump(to);
 }
 
-function keep(entry) {
+function keep(entry, me = state.me._id) {
   const { picture, progress, isKept, ...plain } = entry;
-  entry.isKept = kept.put('outbox', state.me._id, entry.clientId, plain);
+  entry.isKept = kept.put('outbox', me, entry.clientId, plain);
 }
 
 export function tryAgain(entry) {
@@ -125,7 +127,7 @@ async function deliver(entry, me) {
       ? await upload(path, form({ text, clientId, replyTo, image: picture }), (progress) => {
         entry.progress = progress;
         tell('progress', entry);
-      })
+      }, watching.signal)
       : await ask('POST', path, { text, clientId, replyTo });
     if (state.me?._id !== me) return undefined;
     mergeMessage(data);

@@ -11,7 +11,7 @@ export const state = {
   chats: new Map(),
   /** Ids, by name. */
   contacts: [],
-  /** By the partner's id, those that were opened: `{ list, byId, more, isLoaded }`. */
+  /** By the partner's id, those that were opened: `{ list, byId, early, more, isLoaded }`. */
   conversations: new Map(),
   /** What waits to be sent, in order. */
   pending: [],
@@ -174,6 +174,8 @@ export function mergePage(id, messages, more, { anew = false } = {}) {
     partners.set(message.chatId, id);
     const old = conversation.byId.get(message._id);
     if (known.get(message._id)?.updatedAt > message.updatedAt) message = known.get(message._id);
+    const early = conversation.early.get(message._id);
+    if (early?.updatedAt > message.updatedAt) message = { ...message, ...early };
     conversation.byId.set(message._id, message);
     conversation.list.splice(place(conversation.list, message.seq), old ? 1 : 0, message);
     if (message.clientId && isOwn(message)) removePending(message.clientId, true);
@@ -186,8 +188,11 @@ export function mergePage(id, messages, more, { anew = false } = {}) {
 /** Reactions, which come without their message. */
 export function mergeReactions({ messageId, chatId, reactions, updatedAt }) {
   const id = partners.get(chatId);
-  const old = state.conversations.get(id)?.byId.get(messageId);
-  if (old && old.updatedAt <= updatedAt) mergeMessage({ ...old, reactions, updatedAt });
+  const conversation = state.conversations.get(id);
+  const old = conversation?.byId.get(messageId);
+  // The page that it is on may be on its way, from before.
+  if (!old) conversation?.early.set(messageId, { reactions, updatedAt });
+  else if (old.updatedAt <= updatedAt) mergeMessage({ ...old, reactions, updatedAt });
 }
 
 /** What somebody does not want to see any more. */

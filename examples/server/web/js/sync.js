@@ -53,6 +53,7 @@ const apply = {
 /** Opens the socket. What it says is held until `load` is done. */
 export function connect() {
   let wasOpen = false;
+  socket?.close();
   socket = new Socket({
     event(name, data) {
       if (state.isLoaded) apply[name]?.(data);
@@ -203,7 +204,7 @@ export async function findPeople(words, isOld) {
 /** Begins to follow a conversation. */
 export function openConversation(id) {
   if (state.conversations.has(id)) return;
-  const conversation = { list: [], byId: new Map(), more: undefined, isLoaded: false };
+  const conversation = { list: [], byId: new Map(), early: new Map(), more: undefined, isLoaded: false };
   state.conversations.set(id, conversation);
   conversation.loading = loadNewest(id);
 }
@@ -220,17 +221,19 @@ async function loadNewest(id, anew = false) {
   }
 }
 
-/** The page before what is there. */
+/** The page before what is there; once at a time. */
 export async function loadOlder(id) {
   const conversation = state.conversations.get(id);
-  if (!conversation?.more || conversation.isLoading) return;
-  conversation.isLoading = true;
-  try {
-    const { data, next } = await insist('GET', `messages/${id}${conversation.more}`);
-    if (state.conversations.get(id) === conversation) mergePage(id, data, next);
-  } catch {
-    // What was the oldest is not to be seen any more; an opening anew mends it.
-  } finally {
-    conversation.isLoading = false;
-  }
+  if (!conversation?.more) return;
+  conversation.loadingOlder ??= (async () => {
+    try {
+      const { data, next } = await insist('GET', `messages/${id}${conversation.more}`);
+      if (state.conversations.get(id) === conversation) mergePage(id, data, next);
+    } catch {
+      // What was the oldest is not to be seen any more; an opening anew mends it.
+    } finally {
+      conversation.loadingOlder = undefined;
+    }
+  })();
+  await conversation.loadingOlder;
 }

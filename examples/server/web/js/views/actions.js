@@ -48,13 +48,14 @@ function chooseReaction(message, anchor) {
   const panel = openPanel(anchor, 'React', [emojiButtons(QUICK, choose), el('details', {}, el('summary', {}, 'More'), allEmoji(choose))]);
 }
 
-/** `composer` is where answers and edits are written. */
-export function messageMenu(message, anchor, article, composer) {
+/** `composer` is where answers and edits are written, `history` where what was answered stands. */
+export function messageMenu(message, anchor, article, composer, history) {
   const isThere = !message.isDeleted;
   const has = (condition, ...item) => condition && item;
   openMenu(anchor, 'Message actions', [
     has(isThere, 'Reply', () => composer.reply(message)),
     has(isThere, 'React', () => chooseReaction(message, anchor)),
+    has(isThere && message.replyTo, 'Show what it answers', () => history.reveal(message.replyTo)),
     has(isThere && isOwn(message) && message.text, 'Edit', () => composer.edit(message)),
     has(isThere && message.text, 'Copy', () => copy(message.text)),
     ['Delete for me', () => deleteFor(message, false)],

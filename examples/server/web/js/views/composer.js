@@ -13,12 +13,14 @@ import { attempt, complain, openPanel } from './popups.js';
 
 const MOST_CHARS = 10_000;
 
+/** Those that are shown and not sent yet, in whichever conversation. */
+const attached = new Map();
+
 export class Composer {
   #to;
   #text;
   #above = el('div', { class: 'above' });
   #preview = el('div', { class: 'above' });
-  #picture;
   #replyTo;
   #editing;
   #draft = '';
@@ -52,7 +54,12 @@ export class Composer {
       this.#replyTo = draft.replyTo;
       this.#showAbove();
     }
+    this.#showPicture();
     requestAnimationFrame(() => this.#fitHeight());
+  }
+
+  get #place() {
+    return state.me?._id + this.#to;
   }
 
   focus() {
@@ -77,24 +84,31 @@ export class Composer {
 
   /** Shows a picture that is to be sent. */
   async attach(file) {
+    const key = this.#place;
     try {
-      this.#picture = await fit(file);
+      attached.set(key, { picture: await fit(file), name: file.name });
     } catch (error) {
       complain(error.message);
       return;
     }
-    const src = URL.createObjectURL(this.#picture);
-    const image = el('img', { src, alt: 'Picture to send' });
-    const remove = iconButton('close', 'Remove the picture', () => this.#dropPicture());
-    this.#preview.replaceChildren(image, el('span', { class: 'grow' }, file.name ?? ''), remove);
+    this.#showPicture();
     this.focus();
   }
 
+  #showPicture() {
+    const old = this.#preview.querySelector('img');
+    if (old) URL.revokeObjectURL(old.src);
+    const { picture, name } = attached.get(this.#place) ?? {};
+    this.#preview.replaceChildren(...(picture ? [
+      el('img', { src: URL.createObjectURL(picture), alt: 'Picture to send' }),
+      el('span', { class: 'grow' }, name ?? ''),
+      iconButton('close', 'Remove the picture', () => this.#dropPicture()),
+    ] : []));
+  }
+
   #dropPicture() {
-    const image = this.#preview.querySelector('img');
-    if (image) URL.revokeObjectURL(image.src);
-    this.#picture = undefined;
-    this.#preview.replaceChildren();
+    attached.delete(this.#place);
+    this.#showPicture();
     this.focus();
   }
 
@@ -105,8 +119,8 @@ export class Composer {
       this.#sendEdit(text);
       return;
     }
-    if (!text && !this.#picture) return;
-    const picture = this.#picture;
+    const picture = attached.get(this.#place)?.picture;
+    if (!text && !picture) return;
     send(this.#to, { text: text || undefined, picture, replyTo: this.#replyTo });
     this.#replyTo = undefined;
     if (picture) this.#dropPicture();

@@ -33,7 +33,7 @@ export function conversationView(main, id) {
   let composer;
   const history = new History(id, {
     react,
-    menu: (message, anchor, article) => messageMenu(message, anchor, article, composer),
+    menu: (message, anchor, article) => messageMenu(message, anchor, article, composer, history),
   });
   composer = new Composer(id, () => history.lastOwn());
   const person = () => state.users.get(id);

@@ -53,7 +53,7 @@ export class History {
       on('gone', mine((message) => this.#remove(this.#items.find((item) => item.message._id === message)))),
       on('page', mine((messages, anew) => this.#page(anew))),
       on('marks', mine(() => this.#marks())),
-      on('loaded', () => this.#noteRead()),
+      on('loaded', () => this.#loaded()),
       on('pending', (entry) => entry.to === id && this.#upsert(entry)),
       on('settled', (entry) => this.#settled(entry)),
       on('progress', (entry) => this.#progress(entry)),
@@ -69,10 +69,21 @@ export class History {
   /** When it is on the page. */
   begin() {
     openConversation(this.#id);
-    const chat = state.chats.get(this.#id);
-    if (chat?.unread) this.#newFrom = chat.newest - chat.unread + 1;
+    this.#findNew();
     if (this.#conversation.isLoaded) this.#page(true);
     else for (const entry of this.#pending) this.#upsert(entry);
+  }
+
+  #findNew() {
+    const chat = state.chats.get(this.#id);
+    if (chat?.unread) this.#newFrom ??= chat.newest - chat.unread + 1;
+  }
+
+  /** The chats are there: after a reload they may come later than the messages. */
+  #loaded() {
+    this.#findNew();
+    if (this.#newFrom && !this.#line.isConnected && this.#conversation?.isLoaded) this.#page(true);
+    this.#noteRead();
   }
 
   nameDays() {

@@ -42,7 +42,6 @@ function picture(article, message) {
   if (old?.dataset.src === src) return old;
   if (!src) return undefined;
   const image = el('img', { src, alt: `Picture from ${isMine(message) ? 'you' : nameOf(message)}`, loading: 'lazy', decoding: 'async' });
-  image.addEventListener('error', () => image.closest('.picture')?.classList.add('broken'));
   return el('button', { class: 'picture', data: { src }, 'aria-label': 'Open the picture', on: { click: () => openPicture(src) } }, image);
 }
 

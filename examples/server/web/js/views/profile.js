@@ -3,7 +3,7 @@
 import { ask } from '../api.js';
 import { avatar, button, el } from '../dom.js';
 import { Crop, decode } from '../picture.js';
-import { setBlocked, setMe, state } from '../state.js';
+import { on, setBlocked, setMe, state } from '../state.js';
 import { tellTabs } from '../tabs.js';
 import { moment } from '../time.js';
 import { field, form } from './fields.js';
@@ -148,11 +148,13 @@ export function openProfile() {
     return { node, load };
   };
   const sessions = part('auth/sessions', signIns);
+  const blocked = part('auth/blocks', blocks);
+  const off = on('blocked', blocked.load);
   openDialog('Profile', [
     el('section', {}, profileForm()),
     part('auth/settings', settings).node,
     el('section', {}, passwordForm(sessions.load)),
     sessions.node,
-    part('auth/blocks', blocks).node,
-  ], { className: 'profile' });
+    blocked.node,
+  ], { className: 'profile' }).addEventListener('close', off);
 }
